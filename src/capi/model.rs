@@ -1,0 +1,377 @@
+//! `ernie_model`: a model, ready to run.
+
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+
+use super::boundary::{self, fallible, infallible};
+use super::call::{self, ernie_call};
+use super::input::{self, ernie_input};
+use super::options::{self, ernie_options};
+use super::result::ernie_result;
+use super::status::{c_string, ernie_status};
+use super::tensor::{self, ernie_tensor};
+use super::tokenizer::ernie_tokenizer;
+use crate::error::{Error, Result};
+use crate::pipeline::{Model, Output};
+
+/// A model, ready to run. `const` functions may be called from any number of threads at the same time.
+#[derive(Debug)]
+pub struct ernie_model {
+    model: Model,
+    family: CString,
+    task: CString,
+    provider: CString,
+    tokenizer: Option<CString>,
+    labels: Vec<CString>,
+}
+
+/// What a model is. Set `struct_size` before asking. Strings live as long as the model; 0 and NULL mean unknown or
+/// absent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ernie_model_info {
+    /// `sizeof(ernie_model_info)` in the caller's header.
+    pub struct_size: u32,
+    /// The number of labels.
+    pub n_labels: u32,
+    /// Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, ...
+    pub family: *const c_char,
+    /// The task, as option `task` names it.
+    pub task: *const c_char,
+    /// Where the graph runs: `cpu`, `cuda`, `tensorrt`.
+    pub provider: *const c_char,
+    /// The tokenizer scheme, as option `tokenizer` names it; NULL where there is no usable tokenizer.
+    pub tokenizer: *const c_char,
+    /// Width of the vectors that `ernie_encode` gives.
+    pub hidden_size: usize,
+    /// Encoder layers.
+    pub n_layers: usize,
+    /// Attention heads.
+    pub n_heads: usize,
+    /// Rows of the word embedding.
+    pub vocab_size: usize,
+    /// Tokens of a text or pair at most, special tokens included.
+    pub max_tokens: usize,
+}
+
+/// Counters since a model was opened. Set `struct_size` before asking.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ernie_model_statistics {
+    /// `sizeof(ernie_model_statistics)` in the caller's header.
+    pub struct_size: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// Runs of the graph.
+    pub n_runs: u64,
+    /// Texts that went through it.
+    pub n_texts: u64,
+    /// Tokens of those texts, special tokens included.
+    pub n_tokens: u64,
+    /// Tokens that were padding.
+    pub n_padding_tokens: u64,
+    /// Time spent in the graph, in nanoseconds.
+    pub run_time_ns: u64,
+}
+
+impl ernie_model {
+    fn new(model: Model) -> Self {
+        let spec = model.spec();
+        Self {
+            family: c_string(spec.family.name()),
+            task: c_string(model.task().name()),
+            provider: c_string(model.options().provider.name()),
+            tokenizer: model.tokenizer().ok().map(|tokenizer| c_string(tokenizer.scheme().name())),
+            labels: spec.labels.iter().map(|label| c_string(label)).collect(),
+            model,
+        }
+    }
+
+    fn info(&self) -> ernie_model_info {
+        let dimensions = &self.model.spec().dimensions;
+        ernie_model_info {
+            struct_size: 0,
+            n_labels: u32::try_from(self.model.n_labels()).unwrap_or(u32::MAX),
+            family: self.family.as_ptr(),
+            task: self.task.as_ptr(),
+            provider: self.provider.as_ptr(),
+            tokenizer: self.tokenizer.as_ref().map_or(std::ptr::null(), |name| name.as_ptr()),
+            hidden_size: self.model.hidden_size().unwrap_or(0),
+            n_layers: dimensions.n_layers.unwrap_or(0),
+            n_heads: dimensions.n_heads.unwrap_or(0),
+            vocab_size: dimensions.vocab_size.unwrap_or(0),
+            max_tokens: self.model.max_tokens().unwrap_or(0),
+        }
+    }
+}
+
+/// Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
+/// model. Loads ONNX Runtime when none is loaded yet.
+///
+/// Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
+/// graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
+/// that this model cannot follow), `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
+///
+/// # Safety
+/// - `path` is NULL or a NUL-terminated string; `options` is NULL or live; `model` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_open(
+    path: *const c_char,
+    options: *const ernie_options,
+    model: *mut *mut ernie_model,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (path, options, out) =
+            unsafe { (boundary::path(path, "path")?, options::read(options), boundary::out(model, "model")?) };
+        *out = Arc::into_raw(Arc::new(ernie_model::new(Model::open(path, &options)?))).cast_mut();
+        Ok(())
+    })
+}
+
+/// Adds an owner: the model lives until each was freed. Returns `model`.
+///
+/// # Safety
+/// - `model` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_retain(model: *const ernie_model) -> *mut ernie_model {
+    infallible(model.cast_mut(), || {
+        if !model.is_null() {
+            // SAFETY: made by `Arc::into_raw` in `ernie_model_open`; the rest is the caller's obligation.
+            unsafe { Arc::increment_strong_count(model) };
+        }
+        model.cast_mut()
+    })
+}
+
+/// Gives up one ownership of a model. NULL is allowed. Results and tokenizers taken from it stay valid.
+///
+/// # Safety
+/// - `model` is NULL or owned by the caller; no call on it is running on behalf of this owner.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_free(model: *mut ernie_model) {
+    infallible((), || {
+        if !model.is_null() {
+            // SAFETY: made by `Arc::into_raw` in `ernie_model_open`; the rest is the caller's obligation.
+            drop(unsafe { Arc::from_raw(model) });
+        }
+    });
+}
+
+/// What the model is.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or `info->struct_size` not set).
+///
+/// # Safety
+/// - `model` is NULL or live; `info` is NULL or writable as far as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_info_get(
+    model: *const ernie_model,
+    info: *mut ernie_model_info,
+) -> *mut ernie_status {
+    // SAFETY: the caller's obligation.
+    fallible(|| unsafe { boundary::sized_output(info, boundary::handle(model, "model")?.info(), "info") })
+}
+
+/// The name of label `id`: NUL-terminated UTF-8 that lives as long as the model. NULL where there is no such label
+/// or it has no name.
+///
+/// # Safety
+/// - `model` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_label(model: *const ernie_model, id: usize) -> *const c_char {
+    infallible(std::ptr::null(), || {
+        // SAFETY: the caller's obligation.
+        let label = unsafe { model.as_ref() }.and_then(|model| model.labels.get(id));
+        label.map_or(std::ptr::null(), |label| label.as_ptr())
+    })
+}
+
+/// Counters since the model was opened. Each is exact; together they may show a call that is under way.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or `statistics->struct_size` not set).
+///
+/// # Safety
+/// - `model` is NULL or live; `statistics` is NULL or writable as far as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_stats(
+    model: *const ernie_model,
+    statistics: *mut ernie_model_statistics,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let stats = unsafe { boundary::handle(model, "model") }?.model.stats();
+        let filled = ernie_model_statistics {
+            struct_size: 0,
+            reserved: 0,
+            n_runs: stats.n_runs,
+            n_texts: stats.n_texts,
+            n_tokens: stats.n_tokens,
+            n_padding_tokens: stats.n_padding_tokens,
+            run_time_ns: stats.run_time_ns,
+        };
+        // SAFETY: the caller's obligation.
+        unsafe { boundary::sized_output(statistics, filled, "statistics") }
+    })
+}
+
+/// The model's tokenizer, as a handle of its own that the caller frees.
+///
+/// Errors: `UNSUPPORTED` (the model has no usable tokenizer; the message says why), `INVALID_ARGUMENT` (NULL).
+///
+/// # Safety
+/// - `model` is NULL or live; `tokenizer` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_model_tokenizer(
+    model: *const ernie_model,
+    tokenizer: *mut *mut ernie_tokenizer,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(tokenizer, "tokenizer")?) };
+        let options = crate::options::Options { max_tokens: model.model.max_tokens(), ..model.model.options().clone() };
+        *out = ernie_tokenizer::into_raw(Arc::clone(model.model.tokenizer()?), options);
+        Ok(())
+    })
+}
+
+/// Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
+/// `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
+/// nothing of `inputs` is kept.
+///
+/// The same text gives the same vector alone and in any batch.
+///
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
+/// those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
+///
+/// # Safety
+/// - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
+///   `result` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_encode(
+    model: *const ernie_model,
+    inputs: *const ernie_input,
+    n_inputs: usize,
+    call: *const ernie_call,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
+        // SAFETY: the caller's obligation.
+        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
+        *out = ernie_result::into_raw(inputs.len(), model.model.encode(&inputs, &call)?);
+        Ok(())
+    })
+}
+
+/// As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
+/// `hidden_size` (may be NULL) receives the width. Nothing is written on an error.
+///
+/// Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
+///
+/// # Safety
+/// - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_encode_into(
+    model: *const ernie_model,
+    inputs: *const ernie_input,
+    n_inputs: usize,
+    call: *const ernie_call,
+    vectors: *mut f32,
+    n_floats: usize,
+    hidden_size: *mut usize,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let model = unsafe { boundary::handle(model, "model") }?;
+        // SAFETY: the caller's obligation.
+        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
+        // A buffer that cannot do is found before the work where the width is known, and after it at the latest.
+        check_room(n_inputs.checked_mul(model.model.hidden_size().unwrap_or(0)), n_floats)?;
+        let Output { matrix, .. } = model.model.encode(&inputs, &call)?;
+        let matrix = matrix.unwrap_or_default();
+        check_room(Some(matrix.data.len()), n_floats)?;
+        if !matrix.data.is_empty() {
+            let target = boundary_floats(vectors)?;
+            // SAFETY: not NULL and aligned; room for `n_floats` is the caller's obligation and was compared above.
+            unsafe { std::ptr::copy_nonoverlapping(matrix.data.as_ptr(), target, matrix.data.len()) };
+        }
+        // SAFETY: the caller's obligation.
+        if let Some(width) = unsafe { hidden_size.as_mut() } {
+            *width = matrix.n_columns;
+        }
+        Ok(())
+    })
+}
+
+fn check_room(needed: Option<usize>, given: usize) -> Result<()> {
+    match needed {
+        Some(needed) if needed <= given => Ok(()),
+        needed => Err(Error::BufferTooSmall { unit: "floats", needed: needed.unwrap_or(usize::MAX), given }),
+    }
+}
+
+fn boundary_floats(vectors: *mut f32) -> Result<*mut f32> {
+    if vectors.is_null() || !vectors.is_aligned() {
+        return Err(Error::argument("vectors is NULL or not aligned to 4 bytes"));
+    }
+    Ok(vectors)
+}
+
+/// What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
+/// best first, `ernie_result_matrix` the logits `[n_inputs, n_labels]`. `call` may be NULL. The caller frees the
+/// result; nothing of `inputs` is kept.
+///
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the model has no head, or one whose
+/// answers this version does not make: with `ERNIE_OUTPUT_RAW` its raw outputs can be had), `INVALID_ARGUMENT`,
+/// `RUNTIME`.
+///
+/// # Safety
+/// - As `ernie_encode`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_infer(
+    model: *const ernie_model,
+    inputs: *const ernie_input,
+    n_inputs: usize,
+    call: *const ernie_call,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
+        // SAFETY: the caller's obligation.
+        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
+        *out = ernie_result::into_raw(inputs.len(), model.model.infer(&inputs, &call)?);
+        Ok(())
+    })
+}
+
+/// Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works
+/// for any graph (option `task` = `tensors` opens graphs that take no texts). Tensors are only read, and only during
+/// the call. The caller frees the result.
+///
+/// Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
+/// message lists what the graph takes), `RUNTIME`.
+///
+/// # Safety
+/// - `model` is NULL or live; `tensors` is NULL or points to `n_tensors` tensors as `ernie_tensor` says; `result` is
+///   NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_infer_tensors(
+    model: *const ernie_model,
+    tensors: *const ernie_tensor,
+    n_tensors: usize,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
+        // SAFETY: the caller's obligation.
+        let inputs = unsafe { tensor::read(tensors, n_tensors) }?;
+        let views: Vec<_> = inputs.iter().map(tensor::InputTensor::view).collect();
+        let outputs = model.model.infer_tensors(&views)?;
+        *out = ernie_result::into_raw(1, Output { raw_outputs: vec![outputs], ..Output::default() });
+        Ok(())
+    })
+}

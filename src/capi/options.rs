@@ -1,0 +1,105 @@
+//! `ernie_options`: how a model or tokenizer is opened.
+
+use std::ffi::c_char;
+
+use super::boundary::{self, fallible, infallible};
+use super::status::ernie_status;
+use crate::error::Result;
+use crate::options::Options;
+
+/// How a model or tokenizer is opened. Changed by one thread at a time; any number may read it.
+#[derive(Debug, Default)]
+pub struct ernie_options(Options);
+
+/// The options behind a pointer; the defaults for NULL.
+///
+/// # Safety
+/// - `options` is NULL or live.
+pub(super) unsafe fn read(options: *const ernie_options) -> Options {
+    // SAFETY: the caller's obligation.
+    unsafe { options.as_ref() }.map_or_else(Options::default, |options| options.0.clone())
+}
+
+/// New options with their defaults. The caller frees them.
+#[unsafe(no_mangle)]
+pub extern "C" fn ernie_options_new() -> *mut ernie_options {
+    infallible(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+}
+
+/// Frees options. NULL is allowed. Models opened with them are not affected.
+///
+/// # Safety
+/// - `options` is NULL or was not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
+    infallible((), || {
+        if !options.is_null() {
+            // SAFETY: made by `Box::into_raw` in `ernie_options_new`; the rest is the caller's obligation.
+            drop(unsafe { Box::from_raw(options) });
+        }
+    });
+}
+
+/// Sets one option; both strings are copied.
+///
+/// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
+/// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+/// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
+/// - `precision`: `auto` (default), `f32`: an exported graph runs in the precision it was stored in
+/// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
+/// - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
+/// - `truncation`: `truncate` (default), `error`
+/// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
+/// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
+/// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
+///   `masked_lm`, `information_extraction`, or `tensors` for any graph with `ernie_infer_tensors` only
+/// - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
+/// - `graph`: the graph's file name; default: `model.onnx` or the only `.onnx` file
+/// - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, unknown key or value; the message lists what there is), `INVALID_UTF8`.
+///
+/// # Safety
+/// - `options` is NULL or live, and no other thread uses it; `key` and `value` are NULL or NUL-terminated strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_options_set(
+    options: *mut ernie_options,
+    key: *const c_char,
+    value: *const c_char,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (options, key, value) =
+            unsafe { (boundary::out(options, "options")?, boundary::c_str(key, "key")?, boundary::c_str(value, "value")?) };
+        options.0.set(key, value)
+    })
+}
+
+/// Sets where the graph runs: `provider` is `cpu`, `cuda` or `tensorrt`, `device_id` says which GPU, from 0.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, unknown provider, negative device). Whether the provider can be had is found out
+/// when a model is opened.
+///
+/// # Safety
+/// - As `ernie_options_set`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_options_set_provider(
+    options: *mut ernie_options,
+    provider: *const c_char,
+    device_id: i32,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (options, provider) =
+            unsafe { (boundary::out(options, "options")?, boundary::c_str(provider, "provider")?) };
+        set_provider(&mut options.0, provider, device_id)
+    })
+}
+
+fn set_provider(options: &mut Options, provider: &str, device_id: i32) -> Result<()> {
+    let mut changed = options.clone();
+    changed.set("provider", provider)?;
+    changed.set("device_id", &device_id.to_string())?;
+    *options = changed;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! `ernie_tokenizer`: texts to token ids and back, without ONNX Runtime.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::boundary::{self, fallible, infallible};
+use super::call::{self, ernie_call};
+use super::input::{self, ernie_input};
+use super::options::{self, ernie_options};
+use super::result::ernie_result;
+use super::status::ernie_status;
+use crate::error::Error;
+use crate::model_dir::tokenizer::TokenizerSpec;
+use crate::options::Options;
+use crate::pipeline::{Output, encode_all};
+use crate::tokenize::{EncodeOptions, SpecialTokensInDecoded, Tokenizer};
+
+/// Decoding leaves special tokens out.
+pub const ERNIE_DECODE_SKIP_SPECIAL_TOKENS: u32 = 0;
+/// Decoding writes special tokens by name.
+pub const ERNIE_DECODE_KEEP_SPECIAL_TOKENS: u32 = 1;
+
+/// A tokenizer. `const` functions may be called from any number of threads at the same time.
+#[derive(Debug)]
+pub struct ernie_tokenizer {
+    tokenizer: Arc<Tokenizer>,
+    options: Options,
+}
+
+impl ernie_tokenizer {
+    /// A handle that C owns.
+    pub(super) fn into_raw(tokenizer: Arc<Tokenizer>, options: Options) -> *mut Self {
+        Box::into_raw(Box::new(Self { tokenizer, options }))
+    }
+}
+
+/// Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
+/// are `tokenizer`, `max_tokens`, `truncation` and `special_tokens`. The caller frees the tokenizer.
+///
+/// Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
+/// file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
+///
+/// # Safety
+/// - `dir` is NULL or a NUL-terminated string; `options` is NULL or live; `tokenizer` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_open(
+    dir: *const c_char,
+    options: *const ernie_options,
+    tokenizer: *mut *mut ernie_tokenizer,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (dir, options, out) =
+            unsafe { (boundary::path(dir, "dir")?, options::read(options), boundary::out(tokenizer, "tokenizer")?) };
+        let spec = TokenizerSpec::from_dir(dir, options.tokenizer)?;
+        *out = ernie_tokenizer::into_raw(Arc::new(Tokenizer::open(&spec)?), options);
+        Ok(())
+    })
+}
+
+/// Frees a tokenizer. NULL is allowed. Results taken from it stay valid.
+///
+/// # Safety
+/// - `tokenizer` is NULL or was not freed yet, and no call on it is running.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_free(tokenizer: *mut ernie_tokenizer) {
+    infallible((), || {
+        if !tokenizer.is_null() {
+            // SAFETY: made by `Box::into_raw` in `into_raw`; the rest is the caller's obligation.
+            drop(unsafe { Box::from_raw(tokenizer) });
+        }
+    });
+}
+
+/// The number of token ids: one more than the largest. 0 for NULL.
+///
+/// # Safety
+/// - `tokenizer` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_vocab_size(tokenizer: *const ernie_tokenizer) -> usize {
+    // SAFETY: the caller's obligation.
+    infallible(0, || unsafe { tokenizer.as_ref() }.map_or(0, |t| t.tokenizer.vocab_size()))
+}
+
+/// Token ids of texts: `ernie_result_tokens` gives ids, type ids, mask and byte offsets of each. `call` may be NULL;
+/// `max_tokens`, `truncation` and `special_tokens` of it count. The caller frees the result.
+///
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
+///   `result` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_encode(
+    tokenizer: *const ernie_tokenizer,
+    inputs: *const ernie_input,
+    n_inputs: usize,
+    call: *const ernie_call,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (handle, out) = unsafe { (boundary::handle(tokenizer, "tokenizer")?, boundary::out(result, "result")?) };
+        // SAFETY: the caller's obligation.
+        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
+        let options = EncodeOptions {
+            max_tokens: call.max_tokens.or(handle.options.max_tokens),
+            truncation: call.truncation.unwrap_or(handle.options.truncation),
+            special_tokens_in_text: call.special_tokens_in_text.unwrap_or(handle.options.special_tokens_in_text),
+            ..EncodeOptions::default()
+        };
+        let encodings = encode_all(&handle.tokenizer, &inputs, &options)?;
+        *out = ernie_result::into_raw(inputs.len(), Output { encodings, ..Output::default() });
+        Ok(())
+    })
+}
+
+/// Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. The
+/// caller frees the result.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_decode(
+    tokenizer: *const ernie_tokenizer,
+    ids: *const i64,
+    n_ids: usize,
+    special_tokens: u32,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (handle, ids, out) = unsafe {
+            (
+                boundary::handle(tokenizer, "tokenizer")?,
+                boundary::slice(ids, n_ids, "ids")?,
+                boundary::out(result, "result")?,
+            )
+        };
+        let special_tokens = match special_tokens {
+            ERNIE_DECODE_SKIP_SPECIAL_TOKENS => SpecialTokensInDecoded::Skip,
+            ERNIE_DECODE_KEEP_SPECIAL_TOKENS => SpecialTokensInDecoded::Keep,
+            other => return Err(Error::argument(format!("special_tokens is {other}, it is 0 or 1"))),
+        };
+        *out = ernie_result::from_text(handle.tokenizer.decode(ids, special_tokens)?);
+        Ok(())
+    })
+}

@@ -1,0 +1,31 @@
+//! Runs Baidu ERNIE models: text in, vectors, labels and tensors out.
+//!
+//! The modules, in the order the data meets them: [`model_dir`] looks at a directory, `graph` at its graph,
+//! [`tokenize`] turns texts into ids, `batch` into rows, `session` runs them in ONNX Runtime, `heads` make answers;
+//! [`pipeline`] wires them. [`options`], [`tensor`] and [`error`] are the plain data between them. `capi` is the C
+//! interface of `libernie.so`.
+//!
+//! ```no_run
+//! use ernie::options::Options;
+//! use ernie::pipeline::{Call, Input, Model};
+//!
+//! let model = Model::open("models/demo".as_ref(), &Options::default())?;
+//! let output = model.infer(&[Input { text: "房间很干净", pair: None }], &Call::default())?;
+//! assert_eq!(output.items[0][0].text, "positive");
+//! # Ok::<(), ernie::error::Error>(())
+//! ```
+
+mod batch;
+pub mod capi;
+pub mod error;
+mod graph;
+mod heads;
+mod mapped_file;
+pub mod model_dir;
+pub mod options;
+pub mod pipeline;
+mod session;
+pub mod tensor;
+pub mod tokenize;
+
+pub use session::runtime;

@@ -1,0 +1,257 @@
+//! The model's config file: `config.json` (Hugging Face, PaddleNLP from 2.5), `ernie_config.json` (paddle-ernie) or
+//! `model_config.json` (older PaddleNLP).
+//!
+//! In: a directory. Out: [`Config`]: family, task, dimensions, labels. Values that are present must be of the right
+//! type and in range; absent ones are absent, since an exported graph carries its own sizes.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::options::{Problem, Task};
+
+/// Who wrote the files of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Family {
+    /// paddle-ernie (2021): `ernie_config.json`.
+    PaddleErnie,
+    /// PaddleNLP: `config.json` with `paddlenlp_version`, or `model_config.json`.
+    PaddleNlp,
+    /// Hugging Face transformers.
+    HuggingFace,
+    /// Paddle inference files.
+    PaddleInference,
+    /// A graph without a config.
+    Graph,
+}
+
+impl Family {
+    /// The name that reports write.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PaddleErnie => "paddle-ernie",
+            Self::PaddleNlp => "paddlenlp",
+            Self::HuggingFace => "huggingface",
+            Self::PaddleInference => "paddle-inference",
+            Self::Graph => "graph",
+        }
+    }
+}
+
+/// Sizes of a network, as far as its config gives them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Width of a token's vector.
+    pub hidden_size: Option<usize>,
+    /// Encoder layers.
+    pub n_layers: Option<usize>,
+    /// Attention heads.
+    pub n_heads: Option<usize>,
+    /// Rows of the word embedding.
+    pub vocab_size: Option<usize>,
+    /// Rows of the position embedding.
+    pub max_positions: Option<usize>,
+    /// Rows of the token type embedding.
+    pub n_token_types: Option<usize>,
+}
+
+/// What a config file says.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) family: Family,
+    pub(super) task: Option<Task>,
+    pub(super) problem: Option<Problem>,
+    pub(super) dimensions: Dimensions,
+    pub(super) labels: Vec<String>,
+}
+
+/// The largest config file that is read, in bytes: label lists may be long, sizes are not.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+/// The largest size that a config may claim of anything.
+const MAX_SIZE: u64 = 1 << 31;
+
+impl Config {
+    /// Reads the config of `dir`, whose files are `names`.
+    pub(super) fn read(dir: &Path, names: &[String]) -> Result<Self> {
+        let has = |name: &str| names.iter().any(|n| n == name);
+        let (name, family) = if has("ernie_config.json") {
+            ("ernie_config.json", Family::PaddleErnie)
+        } else if has("config.json") {
+            ("config.json", Family::HuggingFace)
+        } else if has("model_config.json") {
+            ("model_config.json", Family::PaddleNlp)
+        } else {
+            return Ok(Self::without_file(names));
+        };
+        let file = ConfigFile::read(dir.join(name))?;
+        file.config(family)
+    }
+
+    fn without_file(names: &[String]) -> Self {
+        let paddle = names.iter().any(|n| n.ends_with(".pdiparams") || n == "__model__" || n == "params");
+        Self {
+            family: if paddle { Family::PaddleInference } else { Family::Graph },
+            task: None,
+            problem: None,
+            dimensions: Dimensions::default(),
+            labels: Vec::new(),
+        }
+    }
+}
+
+/// Reads a JSON object of at most `max_bytes` bytes.
+pub(super) fn read_json(path: &Path, max_bytes: u64) -> Result<Map<String, Value>> {
+    let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    if !metadata.is_file() {
+        return Err(Error::model(path, "not a regular file"));
+    }
+    if metadata.len() > max_bytes {
+        return Err(Error::model(path, format!("{} bytes, more than the {max_bytes} read of such a file", metadata.len())));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::model(path, "not a JSON object")),
+        Err(e) => Err(Error::model_from(path, "not valid JSON", e)),
+    }
+}
+
+struct ConfigFile {
+    path: PathBuf,
+    root: Map<String, Value>,
+}
+
+impl ConfigFile {
+    fn read(path: PathBuf) -> Result<Self> {
+        let root = read_json(&path, MAX_CONFIG_BYTES)?;
+        Ok(Self { path, root })
+    }
+
+    fn config(&self, family: Family) -> Result<Config> {
+        // Older PaddleNLP nests the base model's arguments: {"init_args": [{..}], "init_class": "..."}.
+        let nested = self.root.get("init_args").and_then(|a| a.get(0)).and_then(Value::as_object);
+        let sizes = nested.unwrap_or(&self.root);
+        let paddlenlp = self.root.contains_key("paddlenlp_version") || self.root.contains_key("init_class");
+        Ok(Config {
+            family: if paddlenlp { Family::PaddleNlp } else { family },
+            task: self.architecture().and_then(task_of_architecture),
+            problem: self.problem()?,
+            dimensions: self.dimensions(sizes)?,
+            labels: self.labels()?,
+        })
+    }
+
+    fn fail(&self, key: &str, reason: &str) -> Error {
+        Error::model(&self.path, format!("{key}: {reason}"))
+    }
+
+    fn size(&self, sizes: &Map<String, Value>, keys: &[&str]) -> Result<Option<usize>> {
+        let Some((key, value)) = keys.iter().find_map(|key| Some((*key, sizes.get(*key).filter(|v| !v.is_null())?)))
+        else {
+            return Ok(None);
+        };
+        let number = value.as_u64().filter(|n| (1..=MAX_SIZE).contains(n));
+        number.map(|n| Some(n as usize)).ok_or_else(|| self.fail(key, &format!("{value} is not a size")))
+    }
+
+    fn dimensions(&self, sizes: &Map<String, Value>) -> Result<Dimensions> {
+        Ok(Dimensions {
+            hidden_size: self.size(sizes, &["hidden_size"])?,
+            n_layers: self.size(sizes, &["num_hidden_layers"])?,
+            n_heads: self.size(sizes, &["num_attention_heads"])?,
+            vocab_size: self.size(sizes, &["vocab_size"])?,
+            max_positions: self.size(sizes, &["max_position_embeddings"])?,
+            n_token_types: self.size(sizes, &["sent_type_vocab_size", "type_vocab_size"])?,
+        })
+    }
+
+    fn architecture(&self) -> Option<&str> {
+        let listed = self.root.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
+        listed.or_else(|| self.root.get("init_class").and_then(Value::as_str))
+    }
+
+    fn problem(&self) -> Result<Option<Problem>> {
+        match self.root.get("problem_type") {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_str() {
+                Some("single_label_classification") => Ok(Some(Problem::SingleLabel)),
+                Some("multi_label_classification") => Ok(Some(Problem::MultiLabel)),
+                Some("regression") => Ok(Some(Problem::Regression)),
+                _ => Err(self.fail("problem_type", &format!("{value} is not known"))),
+            },
+        }
+    }
+
+    fn labels(&self) -> Result<Vec<String>> {
+        let Some(map) = self.root.get("id2label").filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
+        let map = map.as_object().ok_or_else(|| self.fail("id2label", "not an object"))?;
+        let mut labels = vec![None; map.len()];
+        for (id, label) in map {
+            let slot = id.parse().ok().and_then(|i: usize| labels.get_mut(i));
+            let slot = slot.ok_or_else(|| self.fail("id2label", &format!("id \"{id}\" is not one of 0..{}", map.len())))?;
+            let text = label.as_str().map(ToOwned::to_owned).unwrap_or_else(|| label.to_string());
+            *slot = Some(text);
+        }
+        labels.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| self.fail("id2label", "an id occurs twice"))
+    }
+}
+
+fn task_of_architecture(name: &str) -> Option<Task> {
+    const SUFFIXES: &[(&str, Task)] = &[
+        ("ForSequenceClassification", Task::SequenceClassification),
+        ("ForTokenClassification", Task::TokenClassification),
+        ("ForQuestionAnswering", Task::QuestionAnswering),
+        ("ForMaskedLM", Task::MaskedLm),
+        ("ForPretraining", Task::MaskedLm),
+        ("UIE", Task::InformationExtraction),
+        ("UIEM", Task::InformationExtraction),
+        ("Model", Task::Encoder),
+    ];
+    SUFFIXES.iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, task)| *task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), json).unwrap();
+        Config::read(dir.path(), &["config.json".to_owned()])
+    }
+
+    #[test]
+    fn labels_come_in_the_order_of_their_ids() {
+        let config = parse(r#"{"id2label": {"1": "b", "0": "a"}, "architectures": ["ErnieForTokenClassification"]}"#);
+        let config = config.unwrap();
+        assert_eq!(config.labels, ["a", "b"]);
+        assert_eq!(config.task, Some(Task::TokenClassification));
+        assert_eq!(config.family, Family::HuggingFace);
+    }
+
+    #[test]
+    fn sizes_of_a_wrong_type_or_range_name_the_key() {
+        for json in [r#"{"hidden_size": "8"}"#, r#"{"hidden_size": 1000000000000}"#, r#"{"hidden_size": -1}"#] {
+            let message = parse(json).unwrap_err().report();
+            assert!(message.contains("hidden_size") && message.contains("config.json"), "{message}");
+        }
+    }
+
+    #[test]
+    fn broken_json_names_the_file_and_the_place() {
+        let message = parse("{\"a\": }").unwrap_err().report();
+        assert!(message.contains("config.json") && message.contains("line 1"), "{message}");
+    }
+
+    #[test]
+    fn older_paddlenlp_configs_are_nested() {
+        let config = parse(r#"{"init_args": [{"hidden_size": 8}], "init_class": "ErnieForSequenceClassification"}"#);
+        let config = config.unwrap();
+        assert_eq!(config.dimensions.hidden_size, Some(8));
+        assert_eq!((config.family, config.task), (Family::PaddleNlp, Some(Task::SequenceClassification)));
+    }
+}

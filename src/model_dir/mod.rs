@@ -1,0 +1,129 @@
+//! A directory, or a graph file in one, -> [`ModelSpec`]: what the model is, before anything is loaded.
+//!
+//! In: a path and the caller's options. Out: family, task, dimensions, labels, tokenizer scheme and the graph's path.
+//! Only small JSON files are read here, each within a size limit. Weights, graphs and vocabularies are read by
+//! `checkpoint`, `graph` and `tokenize`.
+
+mod config;
+pub mod tokenizer;
+
+use std::path::{Path, PathBuf};
+
+pub use config::{Dimensions, Family};
+
+use crate::error::{Error, Result};
+use crate::options::{Options, Problem, Task};
+use config::Config;
+use tokenizer::TokenizerSpec;
+
+/// What a directory says of its model.
+#[derive(Debug)]
+pub struct ModelSpec {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Who wrote the files.
+    pub family: Family,
+    /// The task, where the directory or the caller says it.
+    pub task: Option<Task>,
+    /// What a classifier's scores mean, where the directory or the caller says it.
+    pub problem: Option<Problem>,
+    /// Sizes of the network.
+    pub dimensions: Dimensions,
+    /// Label names by id; empty where the model has none.
+    pub labels: Vec<String>,
+    /// The exported graph; `None` where there is none.
+    pub graph_path: Option<PathBuf>,
+    /// Weight files of a checkpoint, by name.
+    pub weight_files: Vec<String>,
+    /// The tokenizer, or why there is none.
+    pub tokenizer: Result<TokenizerSpec>,
+}
+
+impl ModelSpec {
+    /// Looks at `path`: a model's directory, or an `.onnx` file in it.
+    ///
+    /// # Errors
+    /// - [`Error::NotFound`]: nothing there, or neither graph nor weights in it.
+    /// - [`Error::InvalidModel`]: a broken config file.
+    /// - [`Error::InvalidArgument`]: several graphs and no option `graph`.
+    pub fn read(path: &Path, options: &Options) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        let (dir, given_graph) = if metadata.is_dir() {
+            (path.to_owned(), None)
+        } else {
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            (parent.to_owned(), Some(path.to_owned()))
+        };
+        let names = file_names(&dir)?;
+        let graph_path = match given_graph {
+            Some(graph) => Some(check_graph_name(graph)?),
+            None => find_graph(&dir, &names, options)?,
+        };
+        let weight_files: Vec<String> = names.iter().filter(|name| is_weight_file(name)).cloned().collect();
+        if graph_path.is_none() && weight_files.is_empty() {
+            return Err(Error::NotFound { path: dir, what: "no model here: neither a graph (*.onnx) nor weights".into() });
+        }
+        let config = Config::read(&dir, &names)?;
+        Ok(Self {
+            family: config.family,
+            task: options.task.or(config.task),
+            problem: options.problem.or(config.problem),
+            dimensions: config.dimensions,
+            labels: config.labels,
+            tokenizer: TokenizerSpec::from_dir(&dir, options.tokenizer),
+            dir,
+            graph_path,
+            weight_files,
+        })
+    }
+}
+
+fn file_names(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
+        let entry = entry.map_err(|e| Error::io(dir, e))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn is_weight_file(name: &str) -> bool {
+    matches!(name, "params" | "__model__" | "__params__" | "ckpt.bin")
+        || [".pdparams", ".pdiparams", ".safetensors"].iter().any(|suffix| name.ends_with(suffix))
+        || name.starts_with("pytorch_model") && name.ends_with(".bin")
+}
+
+fn check_graph_name(path: PathBuf) -> Result<PathBuf> {
+    if path.extension().is_some_and(|e| e == "onnx") {
+        return Ok(path);
+    }
+    Err(Error::argument(format!("{}: neither a directory nor an .onnx file", path.display())))
+}
+
+/// `options.graph`, `model.onnx`, the only `.onnx` file, or the same in the subdirectory `onnx`.
+fn find_graph(dir: &Path, names: &[String], options: &Options) -> Result<Option<PathBuf>> {
+    if let Some(name) = &options.graph {
+        let path = dir.join(name);
+        if !path.is_file() {
+            return Err(Error::NotFound { path, what: "option graph names no file".into() });
+        }
+        return Ok(Some(path));
+    }
+    let graphs: Vec<&String> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
+    match graphs.as_slice() {
+        [] => {
+            let sub = dir.join("onnx");
+            if !sub.is_dir() {
+                return Ok(None);
+            }
+            find_graph(&sub, &file_names(&sub)?.into_iter().filter(|n| n.ends_with(".onnx")).collect::<Vec<_>>(), options)
+        }
+        [one] => Ok(Some(dir.join(one))),
+        several if several.iter().any(|name| *name == "model.onnx") => Ok(Some(dir.join("model.onnx"))),
+        several => {
+            let list = several.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
+            Err(Error::argument(format!("{}: several graphs ({list}); option `graph` names one", dir.display())))
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! How a model or tokenizer is opened: the keys, their values and defaults.
+//!
+//! In: text keys and values. Out: checked [`Options`]. An unknown key or value is an error that lists what exists.
+
+use crate::error::{Error, Result};
+use crate::model_dir::tokenizer::Scheme;
+use crate::tokenize::{SpecialTokensInText, Truncation};
+
+/// Where the graph runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU through CUDA.
+    Cuda,
+    /// An NVIDIA GPU through TensorRT, with CUDA for what TensorRT does not take.
+    TensorRt,
+}
+
+impl Provider {
+    /// The name as options and reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+/// What happens to the memory that runs have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arena {
+    /// Kept for the next run: fastest.
+    #[default]
+    Keep,
+    /// Kept during a run and given back after it.
+    Shrink,
+    /// No arena: every tensor is allocated and freed by itself.
+    Off,
+}
+
+/// What a classifier's raw scores mean, where the model itself does not say or is overruled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// One label of several: softmax.
+    SingleLabel,
+    /// Any number of labels: a sigmoid each.
+    MultiLabel,
+    /// A number: the raw value.
+    Regression,
+}
+
+/// What the model is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// Vectors of texts and tokens.
+    Encoder,
+    /// One decision about a text or pair.
+    SequenceClassification,
+    /// One decision about every token.
+    TokenClassification,
+    /// The span of a passage that answers a question.
+    QuestionAnswering,
+    /// The words behind `[MASK]`.
+    MaskedLm,
+    /// Spans named by a prompt.
+    InformationExtraction,
+    /// Any graph: tensors in, tensors out.
+    Tensors,
+}
+
+impl Task {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("encoder", Self::Encoder),
+        ("sequence_classification", Self::SequenceClassification),
+        ("token_classification", Self::TokenClassification),
+        ("question_answering", Self::QuestionAnswering),
+        ("masked_lm", Self::MaskedLm),
+        ("information_extraction", Self::InformationExtraction),
+        ("tensors", Self::Tensors),
+    ];
+
+    /// The name as options and reports write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, task)| *task == self).map_or("unknown", |(name, _)| name)
+    }
+}
+
+/// Names given by the caller to a graph's inputs or outputs: role and name in the graph.
+pub type Bindings = Vec<(String, String)>;
+
+/// How a model or tokenizer is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the graph runs. Key `provider`: `cpu` (default), `cuda`, `tensorrt`.
+    pub provider: Provider,
+    /// Which GPU. Key `device_id`, default 0.
+    pub device_id: i32,
+    /// Threads inside one operator, the caller's included. Key `threads`; 0 (default) = one per physical core.
+    pub n_threads: usize,
+    /// Whether idle threads of the runtime spin. Key `spinning`: `off` (default), `on`.
+    pub spinning: bool,
+    /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
+    pub arena: Arena,
+    /// Texts in one run at most. Key `max_rows`, default 32.
+    pub max_rows: usize,
+    /// Tokens in one run at most, padding included; a longer text runs alone. Key `max_batch_tokens`, default 1024.
+    pub max_batch_tokens: usize,
+    /// Tokens of a text or pair at most, special tokens included. Key `max_tokens`; 0 (default) = what the model has.
+    pub max_tokens: Option<usize>,
+    /// What happens to longer texts. Key `truncation`: `truncate` (default), `error`.
+    pub truncation: Truncation,
+    /// Whether `[CLS]`-like strings of a text are special tokens. Key `special_tokens`: `recognize` (default), `plain`.
+    pub special_tokens_in_text: SpecialTokensInText,
+    /// The tokenizer scheme, where the directory does not tell it or is overruled. Key `tokenizer`, default `auto`.
+    pub tokenizer: Option<Scheme>,
+    /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
+    pub task: Option<Task>,
+    /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
+    pub problem: Option<Problem>,
+    /// The graph's file name in the directory. Key `graph`, default: `model.onnx` or the only `.onnx` file.
+    pub graph: Option<String>,
+    /// The graph's inputs by role. Key `inputs`: `input_ids=NAME,token_type_ids=NAME`.
+    pub inputs: Bindings,
+    /// The graph's outputs by role. Key `outputs`: `logits=NAME` and the like.
+    pub outputs: Bindings,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Cpu,
+            device_id: 0,
+            n_threads: 0,
+            spinning: false,
+            arena: Arena::Keep,
+            max_rows: 32,
+            max_batch_tokens: 1024,
+            max_tokens: None,
+            truncation: Truncation::Truncate,
+            special_tokens_in_text: SpecialTokensInText::Recognize,
+            tokenizer: None,
+            task: None,
+            problem: None,
+            graph: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+}
+
+/// Every key with a line about its values.
+pub const KEYS: &[(&str, &str)] = &[
+    ("provider", "cpu, cuda or tensorrt"),
+    ("device_id", "which GPU, from 0"),
+    ("threads", "threads inside one operator; 0 = one per physical core"),
+    ("spinning", "off or on"),
+    ("arena", "keep, shrink or off"),
+    ("precision", "auto or f32: the precision the graph was stored in"),
+    ("max_rows", "texts in one run at most, from 1"),
+    ("max_batch_tokens", "tokens in one run at most, from 1"),
+    ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
+    ("truncation", "truncate or error"),
+    ("special_tokens", "recognize or plain"),
+    ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp or tokenizer.json"),
+    ("task", "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
+              information_extraction or tensors"),
+    ("problem", "auto, single_label, multi_label or regression"),
+    ("graph", "the graph's file name in the directory"),
+    ("inputs", "role=name,... with the roles input_ids, token_type_ids, attention_mask, position_ids, task_type_ids"),
+    ("outputs", "role=name,... with the roles logits, last_hidden_state, pooler_output, start_logits, end_logits"),
+];
+
+impl Options {
+    /// Sets one option.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: unknown key (the message lists the keys) or a value the key does not have.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let done = match key {
+            "provider" => self.set_provider(value),
+            "device_id" => parse(value, |n| *n >= 0, &mut self.device_id),
+            "threads" => parse(value, |n| *n <= 4096, &mut self.n_threads),
+            "spinning" => choose(value, &[("off", false), ("on", true)], &mut self.spinning),
+            "arena" => {
+                choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
+            }
+            "precision" => choose(value, &[("auto", ()), ("f32", ())], &mut ()),
+            "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
+            "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
+            "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
+            "truncation" => {
+                let values = [("truncate", Truncation::Truncate), ("error", Truncation::Error)];
+                choose(value, &values, &mut self.truncation)
+            }
+            "special_tokens" => {
+                let values = [("recognize", SpecialTokensInText::Recognize), ("plain", SpecialTokensInText::Plain)];
+                choose(value, &values, &mut self.special_tokens_in_text)
+            }
+            "tokenizer" => self.set_tokenizer(value),
+            "task" => auto_or(value, Task::ALL, &mut self.task),
+            "problem" => {
+                let values = [
+                    ("single_label", Problem::SingleLabel),
+                    ("multi_label", Problem::MultiLabel),
+                    ("regression", Problem::Regression),
+                ];
+                auto_or(value, &values, &mut self.problem)
+            }
+            "graph" => self.set_graph(value),
+            "inputs" => parse_bindings(value).map(|b| self.inputs = b),
+            "outputs" => parse_bindings(value).map(|b| self.outputs = b),
+            #[cfg(feature = "test-hooks")]
+            "test_panic" => test_panic(value),
+            _ => return Err(unknown_key(key)),
+        };
+        done.ok_or_else(|| bad_value(key, value))
+    }
+
+    fn set_provider(&mut self, value: &str) -> Option<()> {
+        let values = [("cpu", Provider::Cpu), ("cuda", Provider::Cuda), ("tensorrt", Provider::TensorRt)];
+        choose(value, &values, &mut self.provider)
+    }
+
+    fn set_tokenizer(&mut self, value: &str) -> Option<()> {
+        if value == "auto" {
+            self.tokenizer = None;
+            return Some(());
+        }
+        Scheme::parse(value).ok().map(|scheme| self.tokenizer = Some(scheme))
+    }
+
+    fn set_graph(&mut self, value: &str) -> Option<()> {
+        let plain = !value.is_empty() && !value.contains('\0');
+        plain.then(|| self.graph = Some(value.to_owned()))
+    }
+}
+
+#[cfg(feature = "test-hooks")]
+#[expect(clippy::panic, reason = "the hook exists to panic")]
+fn test_panic(value: &str) -> Option<()> {
+    panic!("test hook: {value}")
+}
+
+fn unknown_key(key: &str) -> Error {
+    let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+    Error::argument(format!("unknown option \"{}\"; the options are {}", key.escape_debug(), keys.join(", ")))
+}
+
+fn bad_value(key: &str, value: &str) -> Error {
+    let values = KEYS.iter().find(|(k, _)| *k == key).map_or("", |(_, values)| values);
+    Error::argument(format!("option {key} cannot be \"{}\": it takes {values}", value.escape_debug()))
+}
+
+fn parse<T: std::str::FromStr>(value: &str, allowed: impl Fn(&T) -> bool, target: &mut T) -> Option<()> {
+    value.parse().ok().filter(allowed).map(|parsed| *target = parsed)
+}
+
+fn choose<T: Copy>(value: &str, values: &[(&str, T)], target: &mut T) -> Option<()> {
+    values.iter().find(|(name, _)| *name == value).map(|(_, chosen)| *target = *chosen)
+}
+
+fn auto_or<T: Copy>(value: &str, values: &[(&str, T)], target: &mut Option<T>) -> Option<()> {
+    if value == "auto" {
+        *target = None;
+        return Some(());
+    }
+    values.iter().find(|(name, _)| *name == value).map(|(_, chosen)| *target = Some(*chosen))
+}
+
+fn parse_bindings(value: &str) -> Option<Bindings> {
+    if value.is_empty() {
+        return Some(Vec::new());
+    }
+    value
+        .split(',')
+        .map(|part| {
+            let (role, name) = part.split_once('=')?;
+            (!role.is_empty() && !name.is_empty()).then(|| (role.trim().to_owned(), name.trim().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_list_of_keys() {
+        let error = Options::default().set("thread", "1").unwrap_err().to_string();
+        assert!(error.contains("\"thread\"") && error.contains("threads") && error.contains("outputs"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_and_changes_nothing() {
+        let mut options = Options::default();
+        for (key, value) in
+            [("threads", "-1"), ("max_rows", "0"), ("provider", "gpu"), ("inputs", "a"), ("device_id", "-2"), ("graph", "")]
+        {
+            assert!(matches!(options.set(key, value), Err(Error::InvalidArgument(_))), "{key}={value}");
+        }
+        assert_eq!(options.max_rows, 32);
+    }
+
+    #[test]
+    fn every_listed_key_can_be_set() {
+        let mut options = Options::default();
+        for (key, value) in [
+            ("provider", "cuda"), ("device_id", "1"), ("threads", "2"), ("spinning", "on"), ("arena", "shrink"),
+            ("precision", "f32"), ("max_rows", "4"), ("max_batch_tokens", "99"), ("max_tokens", "12"),
+            ("truncation", "error"), ("special_tokens", "plain"), ("tokenizer", "bert"), ("task", "tensors"),
+            ("problem", "regression"), ("graph", "a.onnx"), ("inputs", "input_ids=x"), ("outputs", "logits=y"),
+        ] {
+            options.set(key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
+            assert!(KEYS.iter().any(|(k, _)| *k == key));
+        }
+        assert_eq!(options.inputs, [("input_ids".to_owned(), "x".to_owned())]);
+        assert_eq!(options.max_tokens, Some(12));
+    }
+}

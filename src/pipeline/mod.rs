@@ -1,0 +1,348 @@
+//! Wires the stages: text -> tokenizer -> rows -> session -> head -> result.
+//!
+//! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
+//! immutable and callable from any thread; nothing here is kept between calls but counters.
+
+mod forward;
+mod open;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::batch::Policy;
+use crate::error::{Error, Result};
+use crate::graph::binding::{Binding, OutputRole};
+use crate::heads::classify;
+use crate::heads::embed::pool;
+pub use crate::heads::Item;
+pub use crate::heads::embed::{Normalize, Pooling};
+use crate::model_dir::ModelSpec;
+use crate::options::{Options, Problem, Task};
+use crate::session::Session;
+use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
+use crate::tokenize::{EncodeOptions, Encoding, SpecialTokensInText, Tokenizer, Truncation};
+use forward::RowOutputs;
+
+/// A text, or a text and its pair.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// The second text; an empty one is not the same as none.
+    pub pair: Option<&'a str>,
+}
+
+/// What one call wants; the default is what the model was opened with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Call {
+    /// How a text's vector is made of its tokens' vectors.
+    pub pooling: Pooling,
+    /// What is done to the length of vectors.
+    pub normalize: Normalize,
+    /// Tokens of a text or pair at most, special tokens included.
+    pub max_tokens: Option<usize>,
+    /// What happens to longer texts.
+    pub truncation: Option<Truncation>,
+    /// Whether `[CLS]`-like strings of a text are special tokens.
+    pub special_tokens_in_text: Option<SpecialTokensInText>,
+    /// What raw scores mean.
+    pub problem: Option<Problem>,
+    /// Labels in a result at most.
+    pub top_k: Option<usize>,
+    /// Whether the vectors of all tokens are wanted.
+    pub with_token_vectors: bool,
+    /// Whether the graph's own outputs are wanted.
+    pub with_raw_outputs: bool,
+}
+
+/// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// How each text was tokenized.
+    pub encodings: Vec<Encoding>,
+    /// Findings of each text, best first.
+    pub items: Vec<Vec<Item>>,
+    /// A row per text: its vector, or the logits of its classification.
+    pub matrix: Option<Matrix>,
+    /// Vectors of each text's tokens.
+    pub token_vectors: Vec<Matrix>,
+    /// The graph's outputs for each text alone: a leading dimension of 1, padding removed.
+    pub raw_outputs: Vec<Vec<Tensor>>,
+}
+
+/// Counters since a model was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Runs of the graph.
+    pub n_runs: u64,
+    /// Texts that went through.
+    pub n_texts: u64,
+    /// Tokens of those texts, special tokens included.
+    pub n_tokens: u64,
+    /// Tokens that were padding.
+    pub n_padding_tokens: u64,
+    /// Time spent in the graph, in nanoseconds.
+    pub run_time_ns: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    n_runs: AtomicU64,
+    n_texts: AtomicU64,
+    n_tokens: AtomicU64,
+    n_padding_tokens: AtomicU64,
+    run_time_ns: AtomicU64,
+}
+
+/// A model, ready to run.
+#[derive(Debug)]
+pub struct Model {
+    spec: ModelSpec,
+    options: Options,
+    /// The tokenizer, or why there is none.
+    tokenizer: std::result::Result<Arc<Tokenizer>, String>,
+    session: Session,
+    /// `None` for a model opened for tensors only.
+    binding: Option<Binding>,
+    task: Task,
+    policy: Policy,
+    max_tokens: Option<usize>,
+    counters: Counters,
+}
+
+impl Model {
+    /// What the directory says of the model.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// The task in use.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// How the model was opened.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// - [`Error::Unsupported`]: the directory has none that can be used; the message says why.
+    pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
+        self.tokenizer.as_ref().map_err(|reason| {
+            Error::Unsupported(format!("{}: no tokenizer: {reason}", self.spec.dir.display()))
+        })
+    }
+
+    /// Tokens of a text or pair at most, special tokens included; `None` where nothing limits them.
+    #[must_use]
+    pub fn max_tokens(&self) -> Option<usize> {
+        self.max_tokens
+    }
+
+    /// What the graph takes.
+    #[must_use]
+    pub fn graph_inputs(&self) -> &[TensorInfo] {
+        self.session.inputs()
+    }
+
+    /// What the graph gives.
+    #[must_use]
+    pub fn graph_outputs(&self) -> &[TensorInfo] {
+        self.session.outputs()
+    }
+
+    /// Roles and names of the graph's inputs and outputs, as far as they are told apart.
+    #[must_use]
+    pub fn graph_roles(&self) -> Vec<(&'static str, &str)> {
+        let Some(binding) = &self.binding else { return Vec::new() };
+        let inputs = binding.inputs.iter().map(|input| (input.role.name(), input.name.as_str()));
+        let outputs = binding.outputs.iter().filter_map(|o| Some((o.role?.name(), o.info.name.as_str())));
+        inputs.chain(outputs).collect()
+    }
+
+    /// The width of the vectors that [`Self::encode`] gives; `None` where the graph does not say.
+    #[must_use]
+    pub fn hidden_size(&self) -> Option<usize> {
+        let from_graph = self.binding.as_ref().and_then(|binding| {
+            [OutputRole::LastHiddenState, OutputRole::PoolerOutput]
+                .into_iter()
+                .filter_map(|role| binding.outputs[binding.output(role)?].info.dims.last().copied().flatten())
+                .next()
+        });
+        from_graph.or(self.spec.dimensions.hidden_size)
+    }
+
+    /// The number of labels; 0 where there are none.
+    #[must_use]
+    pub fn n_labels(&self) -> usize {
+        let from_graph = self.binding.as_ref().filter(|_| self.task == Task::SequenceClassification).and_then(|binding| {
+            binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten()
+        });
+        from_graph.unwrap_or(self.spec.labels.len())
+    }
+
+    /// The name of a label; empty where the model has no names.
+    #[must_use]
+    pub fn label(&self, id: usize) -> &str {
+        self.spec.labels.get(id).map_or("", String::as_str)
+    }
+
+    /// Counters since the model was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            n_runs: get(&self.counters.n_runs),
+            n_texts: get(&self.counters.n_texts),
+            n_tokens: get(&self.counters.n_tokens),
+            n_padding_tokens: get(&self.counters.n_padding_tokens),
+            run_time_ns: get(&self.counters.run_time_ns),
+        }
+    }
+
+    /// Token ids and offsets of texts, as the model would get them.
+    ///
+    /// # Errors
+    /// - [`Error::Unsupported`]: no tokenizer.
+    /// - [`Error::TextTooLong`]: a text is too long and must not be cut; the message names its index.
+    /// - [`Error::InvalidArgument`]: more tokens asked for than the model has positions.
+    pub fn tokenize(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
+        let max_tokens = match (call.max_tokens, self.max_tokens) {
+            (Some(wanted), Some(most)) if wanted > most => {
+                return Err(Error::argument(format!("max_tokens is {wanted}, the model takes {most} at most")));
+            }
+            (wanted, most) => wanted.or(most),
+        };
+        let encode_options = EncodeOptions {
+            max_tokens,
+            truncation: call.truncation.unwrap_or(self.options.truncation),
+            special_tokens_in_text: call.special_tokens_in_text.unwrap_or(self.options.special_tokens_in_text),
+            ..EncodeOptions::default()
+        };
+        encode_all(self.tokenizer()?, inputs, &encode_options)
+    }
+
+    /// Vectors of texts: [`Output::matrix`] `[texts, hidden]`, and on request [`Output::token_vectors`].
+    ///
+    /// # Errors
+    /// - Those of [`Self::tokenize`].
+    /// - [`Error::Unsupported`]: the graph gives no vectors, or not those of the pooling asked for.
+    /// - [`Error::Runtime`]: ONNX Runtime failed.
+    pub fn encode(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
+        let binding = self.binding()?;
+        let has = |role| binding.output(role).is_some();
+        if !has(OutputRole::LastHiddenState) && !has(OutputRole::PoolerOutput) {
+            let names: Vec<&str> = binding.outputs.iter().map(|o| o.info.name.as_str()).collect();
+            return Err(Error::Unsupported(format!(
+                "this model's graph gives no vectors of texts or tokens; its outputs are {}",
+                names.join(", ")
+            )));
+        }
+        let encodings = self.tokenize(inputs, call)?;
+        let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
+        let mut output = Output::default();
+        output.token_vectors.resize(if call.with_token_vectors { inputs.len() } else { 0 }, Matrix::default());
+        self.forward(&encodings, call, &mut output.raw_outputs, |index, row| {
+            let tokens = row.token_rows(OutputRole::LastHiddenState)?;
+            if call.with_token_vectors {
+                output.token_vectors[index] = token_matrix(tokens)?;
+            }
+            vectors[index] = pool(call.pooling, call.normalize, tokens, row.vector(OutputRole::PoolerOutput)?)?;
+            Ok(())
+        })?;
+        let n_columns = vectors.first().map_or_else(|| self.hidden_size().unwrap_or(0), Vec::len);
+        output.matrix = Some(matrix(vectors, n_columns)?);
+        output.encodings = encodings;
+        Ok(output)
+    }
+
+    /// What the model's task gives for texts: [`Output::items`], best first, and the logits in [`Output::matrix`].
+    ///
+    /// # Errors
+    /// - Those of [`Self::tokenize`].
+    /// - [`Error::Unsupported`]: the model has no head, or one whose answers this version does not make; its raw
+    ///   outputs can still be had.
+    /// - [`Error::Runtime`]: ONNX Runtime failed.
+    pub fn infer(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
+        let classifies = self.task == Task::SequenceClassification;
+        if !classifies && !call.with_raw_outputs {
+            return Err(Error::Unsupported(format!(
+                "task {} gives no labels of texts; encode gives vectors, and raw outputs can be had",
+                self.task.name()
+            )));
+        }
+        let encodings = self.tokenize(inputs, call)?;
+        let mut output = Output::default();
+        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); if classifies { inputs.len() } else { 0 }];
+        self.forward(&encodings, call, &mut output.raw_outputs, |index, row| {
+            if classifies {
+                let values = row.vector(OutputRole::Logits)?;
+                logits[index] = values.ok_or_else(|| Error::Unsupported("the graph gives no logits".into()))?.to_vec();
+            }
+            Ok(())
+        })?;
+        if classifies {
+            output.items = logits.iter().map(|values| self.items(values, call)).collect();
+            let n_columns = logits.first().map_or_else(|| self.n_labels(), Vec::len);
+            output.matrix = Some(matrix(logits, n_columns)?);
+        }
+        output.encodings = encodings;
+        Ok(output)
+    }
+
+    fn items(&self, logits: &[f32], call: &Call) -> Vec<Item> {
+        let problem = call.problem.or(self.spec.problem).unwrap_or_else(|| classify::default_problem(logits.len()));
+        classify::items(logits, problem, call.top_k.unwrap_or(usize::MAX), |id| self.label(id).to_owned())
+    }
+
+    /// Runs the graph on the caller's own tensors; all outputs, in the graph's order.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: a tensor is missing, unknown, or of another type or shape than the graph's.
+    /// - [`Error::Runtime`]: ONNX Runtime failed.
+    pub fn infer_tensors(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
+        self.timed_run(tensors)
+    }
+
+    fn binding(&self) -> Result<&Binding> {
+        self.binding.as_ref().ok_or_else(|| {
+            Error::Unsupported("this model was opened for tensors (task `tensors`): it takes no texts".into())
+        })
+    }
+}
+
+/// Encodes `inputs` in order; errors name the index.
+///
+/// # Errors
+/// Those of [`Tokenizer::encode`].
+pub fn encode_all(tokenizer: &Tokenizer, inputs: &[Input<'_>], options: &EncodeOptions) -> Result<Vec<Encoding>> {
+    let encode = |(index, input): (usize, &Input<'_>)| {
+        tokenizer.encode(input.text, input.pair, options).map_err(|error| match error {
+            Error::TextTooLong { what, n_tokens, max_tokens } => {
+                Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
+            }
+            other => other,
+        })
+    };
+    inputs.iter().enumerate().map(encode).collect()
+}
+
+fn token_matrix(tokens: Option<(&[f32], usize)>) -> Result<Matrix> {
+    let (data, width) =
+        tokens.ok_or_else(|| Error::Unsupported("this model's graph gives no token vectors".into()))?;
+    Ok(Matrix { n_rows: data.len() / width.max(1), n_columns: width, data: data.to_vec() })
+}
+
+fn matrix(rows: Vec<Vec<f32>>, n_columns: usize) -> Result<Matrix> {
+    let n_rows = rows.len();
+    if rows.iter().any(|row| row.len() != n_columns) {
+        return Err(Error::Runtime { context: "the graph gives vectors of different widths".into(), source: None });
+    }
+    Ok(Matrix { n_rows, n_columns, data: rows.concat() })
+}

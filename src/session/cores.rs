@@ -1,0 +1,21 @@
+//! How many threads one run can use.
+
+use std::collections::HashSet;
+
+/// Physical cores that this process may run on: two hardware threads of a core count once, affinity masks and
+/// container quotas are respected. At least 1.
+pub(super) fn usable_physical_cores() -> usize {
+    let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    physical_cores().map_or(allowed, |cores| cores.clamp(1, allowed))
+}
+
+/// Distinct cores as the kernel lists them; `None` where it does not.
+fn physical_cores() -> Option<usize> {
+    let mut cores = HashSet::new();
+    for entry in std::fs::read_dir("/sys/devices/system/cpu").ok()? {
+        let path = entry.ok()?.path().join("topology/thread_siblings_list");
+        // Entries that are no processors, and processors that are off, have no such file.
+        cores.extend(std::fs::read_to_string(path));
+    }
+    (!cores.is_empty()).then_some(cores.len())
+}

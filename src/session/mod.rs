@@ -1,0 +1,161 @@
+//! A graph file and named tensors -> named tensors. The only room that names `ort`.
+//!
+//! [`runtime`] finds and loads ONNX Runtime, once a process; [`Session`] holds one loaded graph and runs it;
+//! `process` asks the dynamic loader, `cores` the operating system.
+//!
+//! The runtime's threads, memory arena and logging are set here: spinning off, arena on, memory patterns off (they
+//! keep one plan for every shape ever seen), nothing written to the terminal.
+
+mod convert;
+mod cores;
+mod process;
+pub mod runtime;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use ort::ep::{CPU, CUDA, ExecutionProvider, TensorRT};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
+
+use crate::error::{Error, Result};
+use crate::options::{Arena, Options, Provider};
+use crate::tensor::{Tensor, TensorInfo, TensorView};
+
+/// One loaded graph. Callable from any thread; runs of one session follow one another.
+#[derive(Debug)]
+pub(crate) struct Session {
+    session: Mutex<OrtSession>,
+    arena: Arena,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
+}
+
+impl Session {
+    /// Loads the graph at `path`.
+    ///
+    /// # Errors
+    /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
+    /// - [`Error::ProviderUnavailable`]: the provider asked for cannot be used.
+    /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
+        let mut builder = session_builder(options)?;
+        let session = builder
+            .commit_from_file(path)
+            .map_err(|e| Error::model_from(path, "ONNX Runtime refuses the graph", e))?;
+        let inputs = session.inputs().iter().map(convert::info).collect();
+        let outputs = session.outputs().iter().map(convert::info).collect();
+        Ok(Self { session: Mutex::new(session), arena: options.arena, inputs, outputs })
+    }
+
+    /// What the graph takes.
+    pub(crate) fn inputs(&self) -> &[TensorInfo] {
+        &self.inputs
+    }
+
+    /// What the graph gives.
+    pub(crate) fn outputs(&self) -> &[TensorInfo] {
+        &self.outputs
+    }
+
+    /// Runs the graph; all outputs, in the graph's order.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: a tensor is missing, unknown, or of another type or rank than the graph's.
+    /// - [`Error::Unsupported`]: the graph gives something that is no tensor.
+    /// - [`Error::Runtime`]: ONNX Runtime failed.
+    pub(crate) fn run(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
+        self.check(tensors)?;
+        let values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = tensors
+            .iter()
+            .map(|tensor| Ok((Cow::Borrowed(tensor.name), convert::input(tensor)?)))
+            .collect::<Result<_>>()?;
+        // A panic in another thread's run leaves the runtime's session as it was: it is used through `&self` there.
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |e: ort::Error| runtime_error("ONNX Runtime could not run the graph", e);
+        let outputs = if self.arena == Arena::Shrink {
+            let mut run_options = RunOptions::new().map_err(failed)?;
+            run_options.set("memory.enable_memory_arena_shrinkage", "cpu:0").map_err(failed)?;
+            let outputs = session.run_with_options(values, &run_options).map_err(failed)?;
+            outputs.iter().map(|(name, value)| convert::output(name, &value)).collect::<Result<Vec<_>>>()?
+        } else {
+            let outputs = session.run(values).map_err(failed)?;
+            outputs.iter().map(|(name, value)| convert::output(name, &value)).collect::<Result<Vec<_>>>()?
+        };
+        Ok(outputs)
+    }
+
+    fn check(&self, tensors: &[TensorView<'_>]) -> Result<()> {
+        for (index, tensor) in tensors.iter().enumerate() {
+            let Some(info) = self.inputs.iter().find(|info| info.name == tensor.name) else {
+                return Err(self.refuse(format!("the graph has no input \"{}\"", tensor.name.escape_debug())));
+            };
+            if tensors[..index].iter().any(|other| other.name == tensor.name) {
+                return Err(self.refuse(format!("input {} is given twice", tensor.name)));
+            }
+            let given = tensor.data.element_type();
+            if info.element_type.is_some_and(|wanted| wanted != given) {
+                return Err(self.refuse(format!("input {} has elements of type {}", tensor.name, given.name())));
+            }
+            let fits = info.dims.is_empty()
+                || info.dims.len() == tensor.shape.len()
+                    && info.dims.iter().zip(tensor.shape).all(|(wanted, given)| wanted.is_none_or(|w| w == *given));
+            if !fits {
+                return Err(self.refuse(format!("input {} has shape {:?}", tensor.name, tensor.shape)));
+            }
+        }
+        match self.inputs.iter().find(|info| !tensors.iter().any(|t| t.name == info.name)) {
+            Some(info) => Err(self.refuse(format!("input {} is missing", info.name))),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse(&self, reason: String) -> Error {
+        let list: Vec<String> = self.inputs.iter().map(ToString::to_string).collect();
+        Error::argument(format!("{reason}; the graph takes {}", list.join(", ")))
+    }
+}
+
+fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Error {
+    Error::Runtime { context: context.to_owned(), source: Some(source.into()) }
+}
+
+fn session_builder(options: &Options) -> Result<SessionBuilder> {
+    let environment = runtime::environment()?;
+    let failed = |e: ort::Error| runtime_error("ONNX Runtime refuses the session's options", e);
+    let n_threads = if options.n_threads == 0 { cores::usable_physical_cores() } else { options.n_threads };
+    let builder = OrtSession::builder(environment).map_err(failed)?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(e.into()))?;
+    let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;
+    let builder = builder.with_inter_threads(1).map_err(|e| failed(e.into()))?;
+    let builder = builder.with_intra_op_spinning(options.spinning).map_err(|e| failed(e.into()))?;
+    let mut builder = builder.with_memory_pattern(false).map_err(|e| failed(e.into()))?;
+    register_provider(&mut builder, options)?;
+    CPU::default().with_arena_allocator(options.arena != Arena::Off).register(&mut builder).map_err(failed)?;
+    Ok(builder)
+}
+
+/// Registers the provider asked for; a provider that cannot be had is an error, never a quiet change to the CPU.
+fn register_provider(builder: &mut SessionBuilder, options: &Options) -> Result<()> {
+    let cuda = CUDA::default().with_device_id(options.device_id);
+    match options.provider {
+        Provider::Cpu => Ok(()),
+        Provider::Cuda => register(builder, options.provider, &cuda),
+        Provider::TensorRt => {
+            register(builder, options.provider, &TensorRT::default().with_device_id(options.device_id))?;
+            register(builder, options.provider, &cuda)
+        }
+    }
+}
+
+fn register<E: ExecutionProvider>(builder: &mut SessionBuilder, provider: Provider, ep: &E) -> Result<()> {
+    let fail = |reason: String, source| Error::ProviderUnavailable { provider: provider.name().to_owned(), reason, source };
+    let loaded = runtime::loaded().map(ToString::to_string).unwrap_or_default();
+    match E::is_available() {
+        Ok(true) => {}
+        Ok(false) => return Err(fail(format!("{loaded} was built without {}", E::NAME), None)),
+        Err(e) => return Err(fail(format!("{loaded} does not list its providers"), Some(e.into()))),
+    }
+    ep.register(builder).map_err(|e| fail(format!("{loaded} cannot load {}", E::NAME), Some(e.into())))
+}

@@ -1,0 +1,241 @@
+//! Scheme `tokenizer.json`: as the file says, by the `tokenizers` crate, which only this file names.
+//!
+//! What the file says about padding and truncation is not used: the caller decides, as `max_length` does in Python, and
+//! both texts of a pair are cut as the fast tokenizers do it with `longest_first`. The content of the texts is encoded
+//! without post-processor, cut, and only then framed, so that nothing is processed twice.
+
+use super::assemble::{content_budget, fast_rule, too_long};
+use super::encoding::ADDED_TOKEN;
+use super::{
+    EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, Truncation,
+    outside_vocabulary,
+};
+use crate::error::{Error, Result, Source};
+use crate::model_dir::tokenizer::TokenizerSpec;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tokenizers::{PostProcessor, PostProcessorWrapper, TruncationDirection};
+
+/// Largest file read; that of a vocabulary of 250,000 pieces has 17 MB.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// A tokenizer made from a `tokenizer.json`.
+#[derive(Debug)]
+pub(super) struct JsonTokenizer {
+    path: PathBuf,
+    /// The file's tokenizer without post-processor, padding and truncation.
+    content: tokenizers::Tokenizer,
+    /// The same, taking special tokens for text; made when first asked for.
+    plain: OnceLock<Box<tokenizers::Tokenizer>>,
+    processor: Option<PostProcessorWrapper>,
+    special_ids: SpecialIds,
+    /// Ids of all tokens the file calls special, without the unknown token.
+    all_special: BTreeSet<u32>,
+    vocab_size: usize,
+}
+
+impl JsonTokenizer {
+    /// Reads the `tokenizer.json` of `spec`.
+    pub(super) fn open(spec: &TokenizerSpec) -> Result<Self> {
+        let path = spec.tokenizer_json_path.clone().unwrap_or_else(|| spec.dir.join("tokenizer.json"));
+        let bytes = read(&path)?;
+        let mut content = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|source| Error::model_from(&path, format!("not a usable tokenizer.json: {source}"), source))?;
+        let processor = content.get_post_processor().cloned();
+        content.with_post_processor(None::<PostProcessorWrapper>);
+        content.with_padding(None);
+        content.with_truncation(None).map_err(|source| failed(&path, source))?;
+        let id = |name: &str| content.token_to_id(name).map(i64::from);
+        let special_ids = SpecialIds {
+            cls: id(&spec.cls),
+            sep: id(&spec.sep),
+            pad: id(&spec.pad),
+            unk: id(&spec.unk),
+            mask: spec.mask.as_deref().and_then(id),
+        };
+        let added = content.get_added_tokens_decoder();
+        let all_special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
+        let all_special = all_special.filter(|&id| Some(i64::from(id)) != special_ids.unk).collect();
+        let vocab_size = content.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
+        Ok(Self { path, content, plain: OnceLock::new(), processor, special_ids, all_special, vocab_size })
+    }
+
+    /// See [`Tokenizer::encode`](super::Tokenizer::encode).
+    pub(super) fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
+        if options.seed_truncate_to.is_some() {
+            return Err(Error::argument("seed_truncate_to is for tokenizer scheme ernie only"));
+        }
+        // In Python an empty pair counts as none.
+        let pair = pair.filter(|pair| !pair.is_empty());
+        let mut first = self.cut(text, options.special_tokens_in_text)?;
+        let mut second = pair.map(|pair| self.cut(pair, options.special_tokens_in_text)).transpose()?;
+        let n_before = first.len() + second.as_ref().map_or(0, |second| second.len());
+        if let Some(max_tokens) = options.max_tokens {
+            self.limit(&mut first, &mut second, max_tokens, options)?;
+        }
+        let n_after = first.len() + second.as_ref().map_or(0, |second| second.len());
+        let framed = self.frame(first, second, options.add_special_tokens)?;
+        let mut encoding = convert(&framed, text, pair.unwrap_or_default());
+        encoding.n_truncated_tokens = n_before - n_after;
+        Ok(encoding)
+    }
+
+    /// The content tokens of one text.
+    fn cut(&self, text: &str, special: SpecialTokensInText) -> Result<tokenizers::Encoding> {
+        let tokenizer = match special {
+            SpecialTokensInText::Recognize => &self.content,
+            SpecialTokensInText::Plain => self.plain.get_or_init(|| {
+                let mut plain = self.content.clone();
+                plain.set_encode_special_tokens(true);
+                Box::new(plain)
+            }),
+        };
+        let encoding = tokenizer.encode(text, false).map_err(|source| failed(&self.path, source))?;
+        if special == SpecialTokensInText::Plain && encoding.get_ids().iter().any(|id| self.all_special.contains(id)) {
+            return Err(Error::Unsupported(format!(
+                "{}: plain text gives a special token even when none is recognised",
+                self.path.display()
+            )));
+        }
+        Ok(encoding)
+    }
+
+    /// Holds the sequence to `max_tokens`.
+    fn limit(
+        &self,
+        first: &mut tokenizers::Encoding,
+        second: &mut Option<tokenizers::Encoding>,
+        max_tokens: usize,
+        options: &EncodeOptions,
+    ) -> Result<()> {
+        let texts = if second.is_some() { Texts::Pair } else { Texts::Single };
+        let n_added = if options.add_special_tokens { self.n_added_tokens(texts) } else { 0 };
+        let budget = content_budget(max_tokens, n_added)?;
+        let (len_1, len_2) = (first.len(), second.as_ref().map_or(0, |second| second.len()));
+        if len_1 + len_2 <= budget {
+            return Ok(());
+        }
+        if options.truncation == Truncation::Error {
+            return Err(too_long(texts, len_1 + len_2 + n_added, max_tokens));
+        }
+        let (kept_1, kept_2) = if second.is_some() { fast_rule(len_1, len_2, budget) } else { (budget, 0) };
+        truncate(first, kept_1);
+        if let Some(second) = second {
+            truncate(second, kept_2);
+        }
+        Ok(())
+    }
+
+    /// Adds the file's special tokens and sets the type ids.
+    fn frame(
+        &self,
+        first: tokenizers::Encoding,
+        mut second: Option<tokenizers::Encoding>,
+        add_special_tokens: bool,
+    ) -> Result<tokenizers::Encoding> {
+        if let Some(second) = &mut second {
+            second.set_type_ids(vec![1; second.len()]);
+        }
+        match (&self.processor, second) {
+            (Some(processor), second) => {
+                processor.process(first, second, add_special_tokens).map_err(|source| failed(&self.path, source))
+            }
+            (None, None) => Ok(first),
+            (None, Some(mut second)) => {
+                let mut joined = tokenizers::Encoding::default();
+                let mut first = first;
+                first.set_sequence_id(0);
+                second.set_sequence_id(1);
+                joined.merge_with(first, false);
+                joined.merge_with(second, false);
+                Ok(joined)
+            }
+        }
+    }
+
+    /// See [`Tokenizer::decode`](super::Tokenizer::decode).
+    pub(super) fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
+        let checked: Vec<u32> = ids
+            .iter()
+            .enumerate()
+            .map(|(index, &id)| {
+                let known = u32::try_from(id).ok().filter(|&id| self.content.id_to_token(id).is_some());
+                known.ok_or_else(|| outside_vocabulary(index, id, self.vocab_size))
+            })
+            .collect::<Result<_>>()?;
+        let skip = special_tokens == SpecialTokensInDecoded::Skip;
+        self.content.decode(&checked, skip).map_err(|source| failed(&self.path, source))
+    }
+
+    /// One more than the largest id.
+    pub(super) fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The token with this id.
+    pub(super) fn token(&self, id: i64) -> Option<String> {
+        self.content.id_to_token(u32::try_from(id).ok()?)
+    }
+
+    /// The id of this token.
+    pub(super) fn id(&self, token: &str) -> Option<i64> {
+        self.content.token_to_id(token).map(i64::from)
+    }
+
+    /// Ids of the special tokens that the configuration names and the file has.
+    pub(super) fn special_ids(&self) -> SpecialIds {
+        self.special_ids
+    }
+
+    /// Number of tokens that the post-processor adds.
+    pub(super) fn n_added_tokens(&self, texts: Texts) -> usize {
+        self.processor.as_ref().map_or(0, |processor| processor.added_tokens(texts == Texts::Pair))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| Error::io(path, error))?;
+    if bytes.len() as u64 > MAX_JSON_BYTES {
+        return Err(Error::model(path, format!("a tokenizer.json larger than {MAX_JSON_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn failed(path: &Path, source: Source) -> Error {
+    Error::model_from(path, "the tokenizer of this file failed", source)
+}
+
+/// Keeps the first tokens. What is cut is thrown away, because merging would combine it with everything else.
+fn truncate(encoding: &mut tokenizers::Encoding, n_tokens: usize) {
+    if encoding.len() > n_tokens {
+        encoding.truncate(n_tokens, 0, TruncationDirection::Right);
+        drop(encoding.take_overflowing());
+    }
+}
+
+fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
+    let mut encoding = Encoding::with_capacity(framed.len());
+    encoding.input_ids.extend(framed.get_ids().iter().map(|&id| i64::from(id)));
+    encoding.token_type_ids.extend(framed.get_type_ids().iter().map(|&id| i64::from(id)));
+    encoding.attention_mask.resize(framed.len(), 1);
+    let added = framed.get_special_tokens_mask();
+    for (index, sequence) in framed.get_sequence_ids().into_iter().enumerate() {
+        let (sequence, source) = match sequence {
+            _ if added.get(index) == Some(&1) => (ADDED_TOKEN, ""),
+            Some(0) => (0, text),
+            Some(_) => (1, pair),
+            None => (ADDED_TOKEN, ""),
+        };
+        let (begin, end) = framed.get_offsets().get(index).copied().unwrap_or_default();
+        let (begin, end) = (source.floor_char_boundary(begin), source.ceil_char_boundary(end));
+        encoding.offsets.push(Span { begin, end });
+        encoding.sequence.push(sequence);
+    }
+    encoding
+}

@@ -1,0 +1,253 @@
+//! Text in, token ids out.
+//!
+//! Goes in: a text, or a text and its pair, as UTF-8. Comes out: an [`Encoding`] (ids, type ids, byte offsets), and the
+//! way back from ids to text. Which [`Scheme`] a model uses is part of the model and is found by
+//! [`model_dir::tokenizer`](crate::model_dir::tokenizer), not here. Padding and batches are not here either.
+//!
+//! Rooms: `vocab` reads `vocab.txt`, `trie` and `wordpiece` cut words into pieces, `special` finds special tokens in a
+//! text, `ernie` and `bert` are the two schemes of our own, `json` runs `tokenizer.json` files (the only place naming
+//! the `tokenizers` crate), `assemble` truncates and adds special tokens, `unicode` holds the tables.
+//!
+//! Invariants: offsets are bytes of the caller's text, on character boundaries, and do not go back; the cost is
+//! linear in the length of a text; a [`Tokenizer`] is immutable and can be used by any number of threads.
+
+mod assemble;
+mod bert;
+mod encoding;
+mod ernie;
+mod json;
+mod nfc;
+mod special;
+mod trie;
+mod unicode;
+mod unicode_tables;
+mod vocab;
+mod wordpiece;
+mod words;
+
+pub use encoding::{
+    ADDED_TOKEN, EncodeOptions, Encoding, Span, SpecialTokensInDecoded, SpecialTokensInText, Truncation,
+};
+
+use crate::error::{Error, Result};
+use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
+use assemble::Frame;
+use encoding::Pieces;
+use vocab::Vocab;
+
+/// Turns texts into ids and back. Immutable, `Send + Sync`; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Tokenizer {
+    scheme: Scheme,
+    engine: Engine,
+}
+
+/// The scheme at work.
+#[derive(Debug)]
+enum Engine {
+    Own(Own),
+    Json(Box<json::JsonTokenizer>),
+}
+
+/// A scheme of our own: a vocabulary, the way to cut texts, the frame of special tokens.
+#[derive(Debug)]
+struct Own {
+    vocab: Vocab,
+    cutter: Cutter,
+    frame: Frame,
+}
+
+/// How a text becomes pieces.
+#[derive(Debug)]
+enum Cutter {
+    Ernie(Box<ernie::ErnieCutter>),
+    Bert(Box<bert::BertCutter>),
+}
+
+impl Cutter {
+    fn cut(&self, text: &str, special: SpecialTokensInText) -> Pieces {
+        match self {
+            Self::Ernie(cutter) => cutter.cut(text, special),
+            Self::Bert(cutter) => cutter.cut(text, special),
+        }
+    }
+}
+
+impl Tokenizer {
+    /// Reads the files that `spec` names.
+    ///
+    /// # Errors
+    /// * [`Error::NotFound`], [`Error::Io`]: a file is not there or cannot be read.
+    /// * [`Error::InvalidModel`]: a file is broken, or the vocabulary lacks a special token.
+    pub fn open(spec: &TokenizerSpec) -> Result<Self> {
+        let engine = match spec.scheme {
+            Scheme::TokenizerJson => Engine::Json(Box::new(json::JsonTokenizer::open(spec)?)),
+            Scheme::Ernie | Scheme::Bert(_) => Engine::Own(Own::open(spec)?),
+        };
+        Ok(Self { scheme: spec.scheme, engine })
+    }
+
+    /// Encodes a text, or a text and its pair.
+    ///
+    /// # Errors
+    /// * [`Error::TextTooLong`]: the text has too many tokens and truncation is [`Truncation::Error`].
+    /// * [`Error::InvalidArgument`]: `max_tokens` has no room for the special tokens, or `seed_truncate_to` is given to
+    ///   another scheme than `ernie`.
+    /// * [`Error::Unsupported`]: the `tokenizer.json` cannot treat special tokens as plain text.
+    pub fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
+        match &self.engine {
+            Engine::Own(own) => own.encode(text, pair, options),
+            Engine::Json(json) => json.encode(text, pair, options),
+        }
+    }
+
+    /// Writes ids as text: pieces beginning with `##` are joined to what is before them, the rest is separated by
+    /// blanks; a `tokenizer.json` has a rule of its own.
+    ///
+    /// # Errors
+    /// * [`Error::InvalidArgument`]: an id is outside the vocabulary; the message names it and its index.
+    pub fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
+        match &self.engine {
+            Engine::Own(own) => own.decode(ids, special_tokens),
+            Engine::Json(json) => json.decode(ids, special_tokens),
+        }
+    }
+
+    /// Number of ids: one more than the largest.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        match &self.engine {
+            Engine::Own(own) => own.vocab.len(),
+            Engine::Json(json) => json.vocab_size(),
+        }
+    }
+
+    /// The token with this id.
+    #[must_use]
+    pub fn token(&self, id: i64) -> Option<String> {
+        match &self.engine {
+            Engine::Own(own) => own.vocab.token(id).map(str::to_owned),
+            Engine::Json(json) => json.token(id),
+        }
+    }
+
+    /// The id of this token.
+    #[must_use]
+    pub fn id(&self, token: &str) -> Option<i64> {
+        match &self.engine {
+            Engine::Own(own) => own.vocab.id(token),
+            Engine::Json(json) => json.id(token),
+        }
+    }
+
+    /// Ids of the special tokens.
+    #[must_use]
+    pub fn special_ids(&self) -> SpecialIds {
+        match &self.engine {
+            Engine::Own(own) => own.frame.ids,
+            Engine::Json(json) => json.special_ids(),
+        }
+    }
+
+    /// Number of special tokens added to one text, or to a text and its pair.
+    #[must_use]
+    pub fn n_added_tokens(&self, texts: Texts) -> usize {
+        match &self.engine {
+            Engine::Own(_) => 2 + usize::from(texts == Texts::Pair),
+            Engine::Json(json) => json.n_added_tokens(texts),
+        }
+    }
+
+    /// The scheme.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+}
+
+/// How many texts an encoding is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// A text alone.
+    Single,
+    /// A text and its pair.
+    Pair,
+}
+
+/// Ids of the special tokens, `None` where a vocabulary has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpecialIds {
+    /// `[CLS]`.
+    pub cls: Option<i64>,
+    /// `[SEP]`.
+    pub sep: Option<i64>,
+    /// `[PAD]`.
+    pub pad: Option<i64>,
+    /// `[UNK]`.
+    pub unk: Option<i64>,
+    /// `[MASK]`.
+    pub mask: Option<i64>,
+}
+
+impl SpecialIds {
+    /// Whether `id` is one of them.
+    fn contains(&self, id: i64) -> bool {
+        [self.cls, self.sep, self.pad, self.unk, self.mask].contains(&Some(id))
+    }
+}
+
+impl Own {
+    fn open(spec: &TokenizerSpec) -> Result<Self> {
+        let path = spec.vocab_path.as_deref().ok_or_else(|| Error::NotFound {
+            path: spec.dir.join("vocab.txt"),
+            what: format!("scheme {} needs this vocabulary", spec.scheme.name()),
+        })?;
+        let vocab = Vocab::read(path, spec)?;
+        let frame = Frame::new(&vocab, path, spec)?;
+        let cutter = match spec.scheme {
+            Scheme::Bert(variant) => {
+                Cutter::Bert(Box::new(bert::BertCutter::new(variant, &vocab, spec, frame.ids, frame.unk)))
+            }
+            Scheme::Ernie | Scheme::TokenizerJson => {
+                Cutter::Ernie(Box::new(ernie::ErnieCutter::new(&vocab, spec, frame.ids, frame.unk)))
+            }
+        };
+        Ok(Self { vocab, cutter, frame })
+    }
+
+    fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
+        let first = self.cutter.cut(text, options.special_tokens_in_text);
+        let second = pair
+            .filter(|pair| self.frame.keeps_pair_text(pair))
+            .map(|pair| self.cutter.cut(pair, options.special_tokens_in_text));
+        self.frame.assemble(first, second, options)
+    }
+
+    fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
+        let mut text = String::new();
+        for (index, &id) in ids.iter().enumerate() {
+            let token = self.vocab.token(id).ok_or_else(|| outside_vocabulary(index, id, self.vocab.len()))?;
+            if special_tokens == SpecialTokensInDecoded::Skip && self.frame.ids.contains(id) {
+                continue;
+            }
+            match token.strip_prefix("##") {
+                Some(rest) if !text.is_empty() => text.push_str(rest),
+                _ => {
+                    if !text.is_empty() {
+                        text.push(' ');
+                    }
+                    text.push_str(token);
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// The error for an id that no token has.
+fn outside_vocabulary(index: usize, id: i64, vocab_size: usize) -> Error {
+    Error::argument(format!("ids[{index}] = {id} is outside the vocabulary of {vocab_size} tokens"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Laws of the tokenizers, on a small vocabulary of our own.

@@ -1,0 +1,193 @@
+//! `vocab.txt`: one token a line, the line number is the id.
+//!
+//! Lines end as Python's text files do (`\n`, `\r\n` or `\r`); a byte order mark is dropped; a token that stands in
+//! several lines has the id of the last. Scheme `ernie` strips blanks and cuts at the first tab, as the `token<TAB>id`
+//! files of `paddle-ernie` need; the others take a line as it is.
+
+use super::trie::Trie;
+use crate::error::{Error, Result};
+use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Largest vocabulary read; the largest of the family, ERNIE-M's, has 5 MB.
+const MAX_VOCAB_BYTES: u64 = 64 << 20;
+
+/// Tokens and their ids.
+#[derive(Debug)]
+pub(super) struct Vocab {
+    /// All tokens, one after another.
+    text: String,
+    /// Where the token of each id ends in `text`.
+    ends: Vec<usize>,
+    /// Token -> id, for the tokens of the file.
+    trie: Arc<Trie>,
+    /// Tokens that a configuration adds behind the file.
+    added: BTreeMap<i64, String>,
+}
+
+impl Vocab {
+    /// Reads `path` and adds what `spec` adds.
+    pub(super) fn read(path: &Path, spec: &TokenizerSpec) -> Result<Self> {
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_VOCAB_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| Error::io(path, error))?;
+        if bytes.len() as u64 > MAX_VOCAB_BYTES {
+            return Err(Error::model(path, format!("a vocabulary larger than {MAX_VOCAB_BYTES} bytes")));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+        let mut vocab = Self::parse(&text, spec.scheme);
+        if vocab.ends.is_empty() {
+            return Err(Error::model(path, "an empty vocabulary"));
+        }
+        vocab.add_tokens(spec);
+        Ok(vocab)
+    }
+
+    /// The vocabulary in the text of a `vocab.txt`.
+    pub(super) fn parse(file: &str, scheme: Scheme) -> Self {
+        let mut text = String::with_capacity(file.len());
+        let mut ends = Vec::new();
+        for line in lines(file.strip_prefix('\u{feff}').unwrap_or(file)) {
+            let token = match scheme {
+                Scheme::Ernie => {
+                    let stripped = line.trim_matches(super::unicode::is_space);
+                    stripped.split_once('\t').map_or(stripped, |(token, _)| token)
+                }
+                Scheme::Bert(_) | Scheme::TokenizerJson => line,
+            };
+            text.push_str(token);
+            ends.push(text.len());
+        }
+        let trie = Arc::new(build_trie(&text, &ends));
+        Self { text, ends, trie, added: BTreeMap::new() }
+    }
+
+    /// Takes in added tokens with their ids; special tokens without one are put at the end, as Hugging Face does.
+    fn add_tokens(&mut self, spec: &TokenizerSpec) {
+        for token in &spec.added_tokens {
+            if self.token(token.id) != Some(&token.content) && token.id >= self.ends.len() as i64 {
+                self.added.insert(token.id, token.content.clone());
+            }
+        }
+        for token in &spec.additional_special {
+            if self.id(token).is_none() {
+                self.added.insert(self.len() as i64, token.clone());
+            }
+        }
+    }
+
+    /// One more than the largest id.
+    pub(super) fn len(&self) -> usize {
+        let added = self.added.last_key_value().map_or(0, |(id, _)| *id as usize + 1);
+        added.max(self.ends.len())
+    }
+
+    /// The token with this id.
+    pub(super) fn token(&self, id: i64) -> Option<&str> {
+        let index = usize::try_from(id).ok()?;
+        match self.ends.get(index) {
+            Some(&end) => {
+                let begin = if index == 0 { 0 } else { self.ends[index - 1] };
+                self.text.get(begin..end)
+            }
+            None => self.added.get(&id).map(String::as_str),
+        }
+    }
+
+    /// The id of this token.
+    pub(super) fn id(&self, token: &str) -> Option<i64> {
+        let in_file = self.trie.find(token.as_bytes()).and_then(|node| self.trie.value(node)).map(i64::from);
+        in_file.or_else(|| self.added.iter().find(|(_, added)| *added == token).map(|(id, _)| *id))
+    }
+
+    /// Token -> id, for longest-match search.
+    pub(super) fn trie(&self) -> Arc<Trie> {
+        Arc::clone(&self.trie)
+    }
+}
+
+/// The lines of a text file as Python splits them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let bytes = rest.as_bytes();
+        let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len());
+        let n_ending = match &bytes[end..] {
+            [] => 0,
+            [b'\r', b'\n', ..] => 2,
+            _ => 1,
+        };
+        let line = &rest[..end];
+        rest = &rest[end + n_ending..];
+        Some(line)
+    })
+}
+
+fn build_trie(text: &str, ends: &[usize]) -> Trie {
+    let mut entries = Vec::with_capacity(ends.len());
+    let mut begin = 0;
+    for (id, &end) in ends.iter().enumerate() {
+        entries.push((&text.as_bytes()[begin..end], id as i32));
+        begin = end;
+    }
+    // Among equal tokens the last line comes first, so that it is the one kept.
+    entries.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+    entries.dedup_by(|later, kept| later.0 == kept.0);
+    Trie::build(&entries)
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
+    let n_valid = error.utf8_error().valid_up_to();
+    let valid = String::from_utf8_lossy(&error.as_bytes()[..n_valid]);
+    let n_lines = lines(&valid).count();
+    let line = if valid.is_empty() || valid.ends_with(['\n', '\r']) { n_lines + 1 } else { n_lines };
+    Error::model_from(path, format!("line {line} is not UTF-8"), error.utf8_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str, scheme: Scheme) -> Vec<String> {
+        let vocab = Vocab::parse(text, scheme);
+        (0..vocab.len()).map(|id| vocab.token(id as i64).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_way_to_end_a_line_counts_once() {
+        let bert = Scheme::Bert(crate::model_dir::tokenizer::BertVariant::HfSlow);
+        assert_eq!(tokens("\u{feff}a\r\nb\n\nc\rd", bert), ["a", "b", "", "c", "d"]);
+        assert_eq!(tokens("a\nb\n", bert), ["a", "b"]);
+        assert_eq!(tokens("a\t0\n b \t1\n", bert), ["a\t0", " b \t1"]);
+    }
+
+    #[test]
+    fn scheme_ernie_strips_and_cuts_at_tabs() {
+        assert_eq!(tokens("a\t0\n b \u{3000}\nc\t2\t3\r\n", Scheme::Ernie), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_last_of_equal_tokens_wins() {
+        let vocab = Vocab::parse("$\na\n$\n", Scheme::Ernie);
+        assert_eq!((vocab.id("$"), vocab.token(0), vocab.token(2)), (Some(2), Some("$"), Some("$")));
+        assert_eq!((vocab.id("b"), vocab.token(3), vocab.token(-1)), (None, None, None));
+    }
+
+    #[test]
+    fn broken_utf8_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vocab.txt");
+        std::fs::write(&path, b"a\r\nb\n\xff\n").unwrap();
+        let spec = TokenizerSpec::with_defaults(dir.path(), Scheme::Ernie);
+        let error = Vocab::read(&path, &spec).unwrap_err();
+        assert!(error.to_string().contains("line 3"), "{error}");
+    }
+}

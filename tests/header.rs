@@ -1,0 +1,51 @@
+//! `include/ernie.h` is what cbindgen makes of the source. `ERNIE_BLESS=1` writes it.
+
+use std::path::Path;
+
+/// The header that the source gives now.
+fn generate(root: &Path) -> String {
+    let mut config = cbindgen::Config::from_file(root.join("include/cbindgen.toml")).expect("cbindgen.toml");
+    config.after_includes = Some(version_macros());
+    config.trailer = Some(initialisers());
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for file in [
+        "status", "library", "input", "call", "options", "tensor", "result", "tokenizer", "model",
+    ] {
+        builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
+    }
+    let mut text = Vec::new();
+    builder.generate().expect("cbindgen").write(&mut text);
+    String::from_utf8(text).expect("the header is UTF-8")
+}
+
+fn version_macros() -> String {
+    let parts = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
+    let number: u32 = parts.iter().fold(0, |n, part| n * 100 + part.parse::<u32>().expect("a number"));
+    format!(
+        "\n#define ERNIE_VERSION_MAJOR {}\n#define ERNIE_VERSION_MINOR {}\n#define ERNIE_VERSION_PATCH {}\n\
+         /* The version of this header; ernie_version() is that of the library. */\n\
+         #define ERNIE_VERSION_NUMBER {number}\n#define ERNIE_VERSION_STRING \"{}\"",
+        parts[0], parts[1], parts[2], env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn initialisers() -> String {
+    "/* Initialisers: the struct's size, and 0 for everything else. */\n\
+     #define ERNIE_CALL_INIT { (uint32_t)sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_INFO_INIT { (uint32_t)sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_STATISTICS_INIT { (uint32_t)sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_TOKENS_INIT { (uint32_t)sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }"
+        .to_owned()
+}
+
+#[test]
+fn the_header_is_what_the_source_gives() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (path, fresh) = (root.join("include/ernie.h"), generate(root));
+    if std::env::var_os("ERNIE_BLESS").is_some() {
+        std::fs::write(&path, &fresh).expect("the header can be written");
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = stored.lines().zip(fresh.lines()).position(|(a, b)| a != b);
+    assert!(stored == fresh, "include/ernie.h is stale (first difference in line {line:?}): run `make header`");
+}
