@@ -34,337 +34,609 @@
 #define ERNIE_VERSION_NUMBER 100
 #define ERNIE_VERSION_STRING "0.1.0"
 
-// Success: the status pointer is NULL.
+/*
+ Success: the status pointer is NULL.
+ */
 #define ERNIE_OK 0
 
-// A NULL pointer, unknown option, value out of range, or tensor that does not fit the graph.
+/*
+ A NULL pointer, unknown option, value out of range, or tensor that does not fit the graph.
+ */
 #define ERNIE_ERROR_INVALID_ARGUMENT 1
 
-// A text is not UTF-8; the message names its index and the byte.
+/*
+ A text is not UTF-8; the message names its index and the byte.
+ */
 #define ERNIE_ERROR_INVALID_UTF8 2
 
-// A file or directory is not there.
+/*
+ A file or directory is not there.
+ */
 #define ERNIE_ERROR_NOT_FOUND 3
 
-// The operating system refused to read a file.
+/*
+ The operating system refused to read a file.
+ */
 #define ERNIE_ERROR_IO 4
 
-// A file of the model is broken or contradicts another.
+/*
+ A file of the model is broken or contradicts another.
+ */
 #define ERNIE_ERROR_INVALID_MODEL 5
 
-// The model or the request cannot be run faithfully; the message says why.
+/*
+ The model or the request cannot be run faithfully; the message says why.
+ */
 #define ERNIE_ERROR_UNSUPPORTED 6
 
-// A text has too many tokens and must not be cut.
+/*
+ A text has too many tokens and must not be cut.
+ */
 #define ERNIE_ERROR_TEXT_TOO_LONG 7
 
-// The caller's buffer is too small; nothing was written.
+/*
+ The caller's buffer is too small; nothing was written.
+ */
 #define ERNIE_ERROR_BUFFER_TOO_SMALL 8
 
-// No usable ONNX Runtime was found; the message names what was tried.
+/*
+ No usable ONNX Runtime was found; the message names what was tried.
+ */
 #define ERNIE_ERROR_RUNTIME_MISSING 9
 
-// The execution provider asked for cannot be used here.
+/*
+ The execution provider asked for cannot be used here.
+ */
 #define ERNIE_ERROR_PROVIDER_UNAVAILABLE 10
 
-// ONNX Runtime failed while running a graph.
+/*
+ ONNX Runtime failed while running a graph.
+ */
 #define ERNIE_ERROR_RUNTIME 11
 
-// Memory could not be had.
+/*
+ Memory could not be had.
+ */
 #define ERNIE_ERROR_OUT_OF_MEMORY 12
 
-// The call was cancelled.
+/*
+ The call was cancelled.
+ */
 #define ERNIE_ERROR_CANCELLED 13
 
-// A bug in this library, caught before it reached the caller.
+/*
+ A bug in this library, caught before it reached the caller.
+ */
 #define ERNIE_ERROR_INTERNAL 14
 
-// No messages.
+/*
+ No messages.
+ */
 #define ERNIE_LOG_OFF 0
 
-// Errors, also those that calls report by status.
+/*
+ Errors, also those that calls report by status.
+ */
 #define ERNIE_LOG_ERROR 1
 
-// What deserves a look.
+/*
+ What deserves a look.
+ */
 #define ERNIE_LOG_WARN 2
 
-// What was loaded and from where.
+/*
+ What was loaded and from where.
+ */
 #define ERNIE_LOG_INFO 3
 
-// Details, ONNX Runtime's information included.
+/*
+ Details, ONNX Runtime's information included.
+ */
 #define ERNIE_LOG_DEBUG 4
 
-// Everything.
+/*
+ Everything.
+ */
 #define ERNIE_LOG_TRACE 5
 
-// The model's own pooler where it has one, else the first token.
+/*
+ The model's own pooler where it has one, else the first token.
+ */
 #define ERNIE_POOLING_DEFAULT 0
 
-// The model's own pooler, a layer with tanh over the first token.
+/*
+ The model's own pooler, a layer with tanh over the first token.
+ */
 #define ERNIE_POOLING_POOLER 1
 
-// The vector of the first token, `[CLS]`.
+/*
+ The vector of the first token, `[CLS]`.
+ */
 #define ERNIE_POOLING_CLS 2
 
-// The mean over all tokens, `[CLS]` and `[SEP]` included.
+/*
+ The mean over all tokens, `[CLS]` and `[SEP]` included.
+ */
 #define ERNIE_POOLING_MEAN 3
 
-// The largest value of each dimension over all tokens.
+/*
+ The largest value of each dimension over all tokens.
+ */
 #define ERNIE_POOLING_MAX 4
 
-// Vectors as the model gives them.
+/*
+ Vectors as the model gives them.
+ */
 #define ERNIE_NORMALIZE_NONE 0
 
-// Vectors divided by their Euclidean length.
+/*
+ Vectors divided by their Euclidean length.
+ */
 #define ERNIE_NORMALIZE_L2 1
 
-// As the model's options say.
+/*
+ As the model's options say.
+ */
 #define ERNIE_TRUNCATION_DEFAULT 0
 
-// Longer texts are cut by the tokenizer's own rule.
+/*
+ Longer texts are cut by the tokenizer's own rule.
+ */
 #define ERNIE_TRUNCATION_TRUNCATE 1
 
-// Longer texts are an error: `ERNIE_ERROR_TEXT_TOO_LONG`.
+/*
+ Longer texts are an error: `ERNIE_ERROR_TEXT_TOO_LONG`.
+ */
 #define ERNIE_TRUNCATION_ERROR 2
 
-// As the model's options say.
+/*
+ As the model's options say.
+ */
 #define ERNIE_SPECIAL_TOKENS_DEFAULT 0
 
-// `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it.
+/*
+ `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it.
+ */
 #define ERNIE_SPECIAL_TOKENS_RECOGNIZE 1
 
-// They are text like any other: for texts of unknown origin.
+/*
+ They are text like any other: for texts of unknown origin.
+ */
 #define ERNIE_SPECIAL_TOKENS_PLAIN 2
 
-// What the model says; else softmax for several labels, the raw value for one.
+/*
+ What the model says; else softmax for several labels, the raw value for one.
+ */
 #define ERNIE_PROBLEM_DEFAULT 0
 
-// One label of several: softmax.
+/*
+ One label of several: softmax.
+ */
 #define ERNIE_PROBLEM_SINGLE_LABEL 1
 
-// Any number of labels: a sigmoid each.
+/*
+ Any number of labels: a sigmoid each.
+ */
 #define ERNIE_PROBLEM_MULTI_LABEL 2
 
-// A number: the raw value.
+/*
+ A number: the raw value.
+ */
 #define ERNIE_PROBLEM_REGRESSION 3
 
-// Bit of `ernie_call.outputs`: the vectors of all tokens, for `ernie_result_token_matrix`.
+/*
+ Bit of `ernie_call.outputs`: the vectors of all tokens, for `ernie_result_token_matrix`.
+ */
 #define ERNIE_OUTPUT_TOKENS 1
 
-// Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
+/*
+ Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
+ */
 #define ERNIE_OUTPUT_RAW 2
 
+/*
+ Element type `float`. The numbers are those of ONNX.
+ */
+#define ERNIE_TYPE_FLOAT32 1
 
+/*
+ Element type `uint8_t`.
+ */
+#define ERNIE_TYPE_UINT8 2
 
+/*
+ Element type `int8_t`.
+ */
+#define ERNIE_TYPE_INT8 3
 
+/*
+ Element type `uint16_t`.
+ */
+#define ERNIE_TYPE_UINT16 4
 
+/*
+ Element type `int16_t`.
+ */
+#define ERNIE_TYPE_INT16 5
 
+/*
+ Element type `int32_t`.
+ */
+#define ERNIE_TYPE_INT32 6
 
+/*
+ Element type `int64_t`.
+ */
+#define ERNIE_TYPE_INT64 7
 
+/*
+ Element type `ernie_str`.
+ */
+#define ERNIE_TYPE_STRING 8
 
+/*
+ Element type one byte, 0 or 1.
+ */
+#define ERNIE_TYPE_BOOL 9
 
+/*
+ Element type IEEE half precision in two bytes.
+ */
+#define ERNIE_TYPE_FLOAT16 10
 
+/*
+ Element type `double`.
+ */
+#define ERNIE_TYPE_FLOAT64 11
 
+/*
+ Element type `uint32_t`.
+ */
+#define ERNIE_TYPE_UINT32 12
 
+/*
+ Element type `uint64_t`.
+ */
+#define ERNIE_TYPE_UINT64 13
 
+/*
+ Element type bfloat16 in two bytes.
+ */
+#define ERNIE_TYPE_BFLOAT16 16
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-// Decoding leaves special tokens out.
+/*
+ Decoding leaves special tokens out.
+ */
 #define ERNIE_DECODE_SKIP_SPECIAL_TOKENS 0
 
-// Decoding writes special tokens by name.
+/*
+ Decoding writes special tokens by name.
+ */
 #define ERNIE_DECODE_KEEP_SPECIAL_TOKENS 1
 
-// A model, ready to run. `const` functions may be called from any number of threads at the same time.
+/*
+ A model, ready to run. `const` functions may be called from any number of threads at the same time.
+ */
 typedef struct ernie_model ernie_model;
 
-// How a model or tokenizer is opened. Changed by one thread at a time; any number may read it.
+/*
+ How a model or tokenizer is opened. Changed by one thread at a time; any number may read it.
+ */
 typedef struct ernie_options ernie_options;
 
-// What a call gave. Immutable: any number of threads may read it. What its functions point to lives as long as it.
+/*
+ What a call gave. Immutable: any number of threads may read it. What its functions point to lives as long as it.
+ */
 typedef struct ernie_result ernie_result;
 
-// What a failed call returns: a code and a message. NULL is success. The caller frees it.
+/*
+ What a failed call returns: a code and a message. NULL is success. The caller frees it.
+ */
 typedef struct ernie_status ernie_status;
 
-// A tokenizer. `const` functions may be called from any number of threads at the same time.
+/*
+ A tokenizer. `const` functions may be called from any number of threads at the same time.
+ */
 typedef struct ernie_tokenizer ernie_tokenizer;
 
-// Receives log messages. `level` is one of `ERNIE_LOG_...`; `target` says which part speaks (`onnxruntime`,
-// `ernie::...`); both strings are NUL-terminated UTF-8 and live only during the call. Called from any thread, also
-// from several at once; it must not unwind or call this library.
+/*
+ Receives log messages. `level` is one of `ERNIE_LOG_...`; `target` says which part speaks (`onnxruntime`,
+ `ernie::...`); both strings are NUL-terminated UTF-8 and live only during the call. Called from any thread, also
+ from several at once; it must not unwind or call this library.
+ */
 typedef void (*ernie_log_fn)(void *user, int32_t level, const char *target, const char *message);
 
-// A text: `len` bytes of UTF-8 at `data`, which need not be NUL-terminated and may contain NUL bytes. `data` may be
-// NULL when `len` is 0.
-//
-// Where the library gives one, `data` is never NULL and `data[len]` is a NUL byte.
+/*
+ A text: `len` bytes of UTF-8 at `data`, which need not be NUL-terminated and may contain NUL bytes. `data` may be
+ NULL when `len` is 0.
+
+ Where the library gives one, `data` is never NULL and `data[len]` is a NUL byte.
+ */
 typedef struct ernie_str {
-    // The first byte.
+    /*
+     The first byte.
+     */
     const char *data;
-    // The number of bytes.
+    /*
+     The number of bytes.
+     */
     size_t len;
 } ernie_str;
 
-// One finding: a label with its score and, where it lies in the text, its place.
+/*
+ One finding: a label with its score and, where it lies in the text, its place.
+ */
 typedef struct ernie_item {
-    // The label's id.
+    /*
+     The label's id.
+     */
     int64_t id;
-    // Probability, or the raw value of a regression.
+    /*
+     Probability, or the raw value of a regression.
+     */
     float score;
-    // Always 0.
+    /*
+     Always 0.
+     */
     uint32_t reserved;
-    // The label's name; empty where the model has no names.
+    /*
+     The label's name; empty where the model has no names.
+     */
     struct ernie_str text;
-    // First byte in the caller's text.
+    /*
+     First byte in the caller's text.
+     */
     size_t begin;
-    // One past the last byte in the caller's text; equal to `begin` where the item has no place.
+    /*
+     One past the last byte in the caller's text; equal to `begin` where the item has no place.
+     */
     size_t end;
 } ernie_item;
 
-// Rows of floats, one after another.
+/*
+ Rows of floats, one after another.
+ */
 typedef struct ernie_matrix {
-    // `n_rows * n_columns` values; not NULL.
+    /*
+     `n_rows * n_columns` values; not NULL.
+     */
     const float *data;
-    // The number of rows.
+    /*
+     The number of rows.
+     */
     size_t n_rows;
-    // The number of columns.
+    /*
+     The number of columns.
+     */
     size_t n_columns;
 } ernie_matrix;
 
-// A half-open range of bytes in the caller's text.
+/*
+ A half-open range of bytes in the caller's text.
+ */
 typedef struct ernie_span {
-    // The first byte.
+    /*
+     The first byte.
+     */
     size_t begin;
-    // One past the last byte.
+    /*
+     One past the last byte.
+     */
     size_t end;
 } ernie_span;
 
-// The tokens of one text or pair. Set `struct_size` before asking. Arrays have `n_tokens` entries, live as long as
-// the result and are not NULL.
+/*
+ The tokens of one text or pair. Set `struct_size` before asking. Arrays have `n_tokens` entries, live as long as
+ the result and are not NULL.
+ */
 typedef struct ernie_tokens {
-    // `sizeof(ernie_tokens)` in the caller's header.
+    /*
+     `sizeof(ernie_tokens)` in the caller's header.
+     */
     uint32_t struct_size;
-    // Always 0.
+    /*
+     Always 0.
+     */
     uint32_t reserved;
-    // The number of tokens, special tokens included.
+    /*
+     The number of tokens, special tokens included.
+     */
     size_t n_tokens;
-    // Token ids.
+    /*
+     Token ids.
+     */
     const int64_t *input_ids;
-    // 0 for the text, 1 for the pair.
+    /*
+     0 for the text, 1 for the pair.
+     */
     const int64_t *token_type_ids;
-    // 1 for every token.
+    /*
+     1 for every token.
+     */
     const int64_t *attention_mask;
-    // Where each token lies in its text, in bytes; `0..0` for added tokens.
+    /*
+     Where each token lies in its text, in bytes; `0..0` for added tokens.
+     */
     const struct ernie_span *offsets;
-    // Which text each token is from: 0 the text, 1 the pair, 255 none (added token).
+    /*
+     Which text each token is from: 0 the text, 1 the pair, 255 none (added token).
+     */
     const uint8_t *sequence;
-    // Tokens that were cut because the text was too long; 0 = nothing was cut.
+    /*
+     Tokens that were cut because the text was too long; 0 = nothing was cut.
+     */
     size_t n_truncated_tokens;
 } ernie_tokens;
 
-// A named tensor: row-major elements of one type.
+/*
+ A named tensor: row-major elements of one type.
+ */
 typedef struct ernie_tensor {
-    // The name in the graph, NUL-terminated.
+    /*
+     The name in the graph, NUL-terminated.
+     */
     const char *name;
-    // `ERNIE_TYPE_...`.
+    /*
+     `ERNIE_TYPE_...`.
+     */
     uint32_t element_type;
-    // The number of dimensions; 0 is a single value.
+    /*
+     The number of dimensions; 0 is a single value.
+     */
     uint32_t n_dims;
-    // `n_dims` sizes.
+    /*
+     `n_dims` sizes.
+     */
     const int64_t *shape;
-    // The elements, aligned as their type.
+    /*
+     The elements, aligned as their type.
+     */
     const void *data;
-    // Bytes at `data`: the number of elements times the size of one.
+    /*
+     Bytes at `data`: the number of elements times the size of one.
+     */
     size_t n_bytes;
 } ernie_tensor;
 
-// A text, or a text and its pair (question and passage, two sentences to compare). There is no pair when
-// `pair.data` is NULL; an empty pair has a `data` that is not NULL.
+/*
+ A text, or a text and its pair (question and passage, two sentences to compare). There is no pair when
+ `pair.data` is NULL; an empty pair has a `data` that is not NULL.
+ */
 typedef struct ernie_input {
-    // The text.
+    /*
+     The text.
+     */
     struct ernie_str text;
-    // The pair, if any.
+    /*
+     The pair, if any.
+     */
     struct ernie_str pair;
 } ernie_input;
 
-// What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind.
+/*
+ What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind.
+ */
 typedef struct ernie_call {
-    // `sizeof(ernie_call)` in the caller's header: tells the library which fields exist.
+    /*
+     `sizeof(ernie_call)` in the caller's header: tells the library which fields exist.
+     */
     uint32_t struct_size;
-    // `ERNIE_POOLING_...`: how one vector is made of a text's token vectors.
+    /*
+     `ERNIE_POOLING_...`: how one vector is made of a text's token vectors.
+     */
     uint32_t pooling;
-    // `ERNIE_NORMALIZE_...`: what is done to the length of vectors.
+    /*
+     `ERNIE_NORMALIZE_...`: what is done to the length of vectors.
+     */
     uint32_t normalize;
-    // `ERNIE_TRUNCATION_...`: what happens to texts that are too long.
+    /*
+     `ERNIE_TRUNCATION_...`: what happens to texts that are too long.
+     */
     uint32_t truncation;
-    // `ERNIE_SPECIAL_TOKENS_...`: what `[CLS]`-like strings in a text are.
+    /*
+     `ERNIE_SPECIAL_TOKENS_...`: what `[CLS]`-like strings in a text are.
+     */
     uint32_t special_tokens;
-    // `ERNIE_PROBLEM_...`: what a classifier's raw scores mean.
+    /*
+     `ERNIE_PROBLEM_...`: what a classifier's raw scores mean.
+     */
     uint32_t problem;
-    // Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result.
+    /*
+     Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result.
+     */
     uint32_t outputs;
-    // Labels in a result at most; 0 = all.
+    /*
+     Labels in a result at most; 0 = all.
+     */
     uint32_t top_k;
-    // Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
+    /*
+     Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
+     */
     size_t max_tokens;
 } ernie_call;
 
-// What a model is. Set `struct_size` before asking. Strings live as long as the model; 0 and NULL mean unknown or
-// absent.
+/*
+ What a model is. Set `struct_size` before asking. Strings live as long as the model; 0 and NULL mean unknown or
+ absent.
+ */
 typedef struct ernie_model_info {
-    // `sizeof(ernie_model_info)` in the caller's header.
+    /*
+     `sizeof(ernie_model_info)` in the caller's header.
+     */
     uint32_t struct_size;
-    // The number of labels.
+    /*
+     The number of labels.
+     */
     uint32_t n_labels;
-    // Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, ...
+    /*
+     Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, ...
+     */
     const char *family;
-    // The task, as option `task` names it.
+    /*
+     The task, as option `task` names it.
+     */
     const char *task;
-    // Where the graph runs: `cpu`, `cuda`, `tensorrt`.
+    /*
+     Where the graph runs: `cpu`, `cuda`, `tensorrt`.
+     */
     const char *provider;
-    // The tokenizer scheme, as option `tokenizer` names it; NULL where there is no usable tokenizer.
+    /*
+     The tokenizer scheme, as option `tokenizer` names it; NULL where there is no usable tokenizer.
+     */
     const char *tokenizer;
-    // Width of the vectors that `ernie_encode` gives.
+    /*
+     Width of the vectors that `ernie_encode` gives.
+     */
     size_t hidden_size;
-    // Encoder layers.
+    /*
+     Encoder layers.
+     */
     size_t n_layers;
-    // Attention heads.
+    /*
+     Attention heads.
+     */
     size_t n_heads;
-    // Rows of the word embedding.
+    /*
+     Rows of the word embedding.
+     */
     size_t vocab_size;
-    // Tokens of a text or pair at most, special tokens included.
+    /*
+     Tokens of a text or pair at most, special tokens included.
+     */
     size_t max_tokens;
 } ernie_model_info;
 
-// Counters since a model was opened. Set `struct_size` before asking.
+/*
+ Counters since a model was opened. Set `struct_size` before asking.
+ */
 typedef struct ernie_model_statistics {
-    // `sizeof(ernie_model_statistics)` in the caller's header.
+    /*
+     `sizeof(ernie_model_statistics)` in the caller's header.
+     */
     uint32_t struct_size;
-    // Always 0.
+    /*
+     Always 0.
+     */
     uint32_t reserved;
-    // Runs of the graph.
+    /*
+     Runs of the graph.
+     */
     uint64_t n_runs;
-    // Texts that went through it.
+    /*
+     Texts that went through it.
+     */
     uint64_t n_texts;
-    // Tokens of those texts, special tokens included.
+    /*
+     Tokens of those texts, special tokens included.
+     */
     uint64_t n_tokens;
-    // Tokens that were padding.
+    /*
+     Tokens that were padding.
+     */
     uint64_t n_padding_tokens;
-    // Time spent in the graph, in nanoseconds.
+    /*
+     Time spent in the graph, in nanoseconds.
+     */
     uint64_t run_time_ns;
 } ernie_model_statistics;
 
@@ -372,326 +644,398 @@ typedef struct ernie_model_statistics {
 extern "C" {
 #endif // __cplusplus
 
-// The code of a status: `ERNIE_OK` for NULL, else one of `ERNIE_ERROR_...`. Codes keep their meaning for ever.
-//
-// # Safety
-// - `status` is NULL or a live status.
+/*
+ The code of a status: `ERNIE_OK` for NULL, else one of `ERNIE_ERROR_...`. Codes keep their meaning for ever.
+
+ # Safety
+ - `status` is NULL or a live status.
+ */
 int32_t ernie_status_code(const struct ernie_status *status);
 
-// The message of a status, with its causes: what is wrong and where. UTF-8, NUL-terminated, never NULL; it lives as
-// long as the status. The empty string for NULL.
-//
-// # Safety
-// - `status` is NULL or a live status.
+/*
+ The message of a status, with its causes: what is wrong and where. UTF-8, NUL-terminated, never NULL; it lives as
+ long as the status. The empty string for NULL.
+
+ # Safety
+ - `status` is NULL or a live status.
+ */
 const char *ernie_status_message(const struct ernie_status *status);
 
-// The name of a code: `"INVALID_ARGUMENT"` for `ERNIE_ERROR_INVALID_ARGUMENT`, `"OK"`, `"UNKNOWN"` for numbers that
-// are no code. A static string.
+/*
+ The name of a code: `"INVALID_ARGUMENT"` for `ERNIE_ERROR_INVALID_ARGUMENT`, `"OK"`, `"UNKNOWN"` for numbers that
+ are no code. A static string.
+ */
 const char *ernie_status_code_name(int32_t code);
 
-// Frees a status. NULL is allowed.
-//
-// # Safety
-// - `status` is NULL or a status that was not freed yet.
+/*
+ Frees a status. NULL is allowed.
+
+ # Safety
+ - `status` is NULL or a status that was not freed yet.
+ */
 void ernie_status_free(struct ernie_status *status);
 
-// The version of the library as a number: `major * 10000 + minor * 100 + patch`, as `ERNIE_VERSION_NUMBER` is that
-// of the header.
+/*
+ The version of the library as a number: `major * 10000 + minor * 100 + patch`, as `ERNIE_VERSION_NUMBER` is that
+ of the header.
+ */
 uint32_t ernie_version(void);
 
-// How the library was built: version, target, oldest ONNX Runtime. A static string.
+/*
+ How the library was built: version, target, oldest ONNX Runtime. A static string.
+ */
 const char *ernie_build_info(void);
 
-// The ONNX Runtime in use, as `ONNX Runtime 1.28.0 at /path`. The empty string before one was loaded. A static
-// string, the same once one is loaded.
+/*
+ The ONNX Runtime in use, as `ONNX Runtime 1.28.0 at /path`. The empty string before one was loaded. A static
+ string, the same once one is loaded.
+ */
 const char *ernie_runtime_info(void);
 
-// Loads ONNX Runtime from `path`: the library, or a directory that holds `libonnxruntime.so.1`. Optional: opening a
-// model searches `ERNIE_ORT_PATH`, a runtime already in the process, the directory of libernie.so, and the system.
-// A process has one runtime; loading the same again is no error.
-//
-// Errors: `RUNTIME_MISSING` (cannot be loaded, or too old), `INVALID_ARGUMENT` (another one is in use).
-//
-// Loading sets the environment variable `ORT_DISABLE_TELEMETRY` of the process to 1, unless it is: a program whose
-// other threads use the environment at that moment sets it before.
-//
-// # Safety
-// - `path` is NULL or a NUL-terminated string.
+/*
+ Loads ONNX Runtime from `path`: the library, or a directory that holds `libonnxruntime.so.1`. Optional: opening a
+ model searches `ERNIE_ORT_PATH`, a runtime already in the process, the directory of libernie.so, and the system.
+ A process has one runtime; loading the same again is no error.
+
+ Errors: `RUNTIME_MISSING` (cannot be loaded, or too old), `INVALID_ARGUMENT` (another one is in use).
+
+ Loading sets the environment variable `ORT_DISABLE_TELEMETRY` of the process to 1, unless it is: a program whose
+ other threads use the environment at that moment sets it before.
+
+ # Safety
+ - `path` is NULL or a NUL-terminated string.
+ */
 struct ernie_status *ernie_runtime_load(const char *path);
 
-// Sends messages up to `level` (`ERNIE_LOG_...`) to `callback`, those of ONNX Runtime included; NULL sends none.
-// Without a callback the library is silent. The callback set before may still be running in other threads when this
-// returns: what `user` points to must outlive their calls.
-//
-// Errors: `INVALID_ARGUMENT` (no such level).
-//
-// # Safety
-// - `callback` is NULL or may be called with `user` from any thread until another one is set and calls have ended.
+/*
+ Sends messages up to `level` (`ERNIE_LOG_...`) to `callback`, those of ONNX Runtime included; NULL sends none.
+ Without a callback the library is silent. The callback set before may still be running in other threads when this
+ returns: what `user` points to must outlive their calls.
+
+ Errors: `INVALID_ARGUMENT` (no such level).
+
+ # Safety
+ - `callback` is NULL or may be called with `user` from any thread until another one is set and calls have ended.
+ */
 struct ernie_status *ernie_set_log_callback(ernie_log_fn callback,
                                             void *user,
                                             int32_t level);
 
-// New options with their defaults. The caller frees them.
+/*
+ New options with their defaults. The caller frees them.
+ */
 struct ernie_options *ernie_options_new(void);
 
-// Frees options. NULL is allowed. Models opened with them are not affected.
-//
-// # Safety
-// - `options` is NULL or was not freed yet.
+/*
+ Frees options. NULL is allowed. Models opened with them are not affected.
+
+ # Safety
+ - `options` is NULL or was not freed yet.
+ */
 void ernie_options_free(struct ernie_options *options);
 
-// Sets one option; both strings are copied.
-//
-// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
-// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
-// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
-// - `precision`: `auto` (default), `f32`: an exported graph runs in the precision it was stored in
-// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
-// - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
-// - `truncation`: `truncate` (default), `error`
-// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
-// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
-// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
-//   `masked_lm`, `information_extraction`, or `tensors` for any graph with `ernie_infer_tensors` only
-// - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
-// - `graph`: the graph's file name; default: `model.onnx` or the only `.onnx` file
-// - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
-//
-// Errors: `INVALID_ARGUMENT` (NULL, unknown key or value; the message lists what there is), `INVALID_UTF8`.
-//
-// # Safety
-// - `options` is NULL or live, and no other thread uses it; `key` and `value` are NULL or NUL-terminated strings.
+/*
+ Sets one option; both strings are copied.
+
+ - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
+ - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+ - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
+ - `precision`: `auto` (default), `f32`: an exported graph runs in the precision it was stored in
+ - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
+ - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
+ - `truncation`: `truncate` (default), `error`
+ - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
+ - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
+ - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
+   `masked_lm`, `information_extraction`, or `tensors` for any graph with `ernie_infer_tensors` only
+ - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
+ - `graph`: the graph's file name; default: `model.onnx` or the only `.onnx` file
+ - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
+
+ Errors: `INVALID_ARGUMENT` (NULL, unknown key or value; the message lists what there is), `INVALID_UTF8`.
+
+ # Safety
+ - `options` is NULL or live, and no other thread uses it; `key` and `value` are NULL or NUL-terminated strings.
+ */
 struct ernie_status *ernie_options_set(struct ernie_options *options,
                                        const char *key,
                                        const char *value);
 
-// Sets where the graph runs: `provider` is `cpu`, `cuda` or `tensorrt`, `device_id` says which GPU, from 0.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, unknown provider, negative device). Whether the provider can be had is found out
-// when a model is opened.
-//
-// # Safety
-// - As `ernie_options_set`.
+/*
+ Sets where the graph runs: `provider` is `cpu`, `cuda` or `tensorrt`, `device_id` says which GPU, from 0.
+
+ Errors: `INVALID_ARGUMENT` (NULL, unknown provider, negative device). Whether the provider can be had is found out
+ when a model is opened.
+
+ # Safety
+ - As `ernie_options_set`.
+ */
 struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
                                                 const char *provider,
                                                 int32_t device_id);
 
-// The number of inputs that the call was given; 1 for tensors and decoded text, 0 for NULL.
-//
-// # Safety
-// - `result` is NULL or live.
+/*
+ The number of inputs that the call was given; 1 for tensors and decoded text, 0 for NULL.
+
+ # Safety
+ - `result` is NULL or live.
+ */
 size_t ernie_result_count(const struct ernie_result *result);
 
-// The findings of input `index`, best first: `items` receives an array of `n_items`.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call gives none).
-//
-// # Safety
-// - `result` is NULL or live; `items` and `n_items` are NULL or writable.
+/*
+ The findings of input `index`, best first: `items` receives an array of `n_items`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call gives none).
+
+ # Safety
+ - `result` is NULL or live; `items` and `n_items` are NULL or writable.
+ */
 struct ernie_status *ernie_result_items(const struct ernie_result *result,
                                         size_t index,
                                         const struct ernie_item **items,
                                         size_t *n_items);
 
-// A row for each input: vectors of `ernie_encode`, logits of `ernie_infer`.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, or the call gives no matrix).
-//
-// # Safety
-// - `result` is NULL or live; `matrix` is NULL or writable.
+/*
+ A row for each input: vectors of `ernie_encode`, logits of `ernie_infer`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or the call gives no matrix).
+
+ # Safety
+ - `result` is NULL or live; `matrix` is NULL or writable.
+ */
 struct ernie_status *ernie_result_matrix(const struct ernie_result *result, struct ernie_matrix *matrix);
 
-// The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call was made without `ERNIE_OUTPUT_TOKENS`).
-//
-// # Safety
-// - `result` is NULL or live; `matrix` is NULL or writable.
+/*
+ The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call was made without `ERNIE_OUTPUT_TOKENS`).
+
+ # Safety
+ - `result` is NULL or live; `matrix` is NULL or writable.
+ */
 struct ernie_status *ernie_result_token_matrix(const struct ernie_result *result,
                                                size_t index,
                                                struct ernie_matrix *matrix);
 
-// The tokens of input `index`.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
-//
-// # Safety
-// - `result` is NULL or live; `tokens` is NULL or writable as far as its `struct_size` says.
+/*
+ The tokens of input `index`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
+
+ # Safety
+ - `result` is NULL or live; `tokens` is NULL or writable as far as its `struct_size` says.
+ */
 struct ernie_status *ernie_result_tokens(const struct ernie_result *result,
                                          size_t index,
                                          struct ernie_tokens *tokens);
 
-// The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
-// with `ERNIE_OUTPUT_RAW`. 0 where there are none.
-//
-// # Safety
-// - `result` is NULL or live.
+/*
+ The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
+ with `ERNIE_OUTPUT_RAW`. 0 where there are none.
+
+ # Safety
+ - `result` is NULL or live.
+ */
 size_t ernie_result_tensor_count(const struct ernie_result *result,
                                  size_t index);
 
-// Tensor `tensor_index` of entry `index`. For texts: the graph's outputs for that text alone, padding removed, with a
-// leading dimension of 1.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, or no such tensor).
-//
-// # Safety
-// - `result` is NULL or live; `tensor` is NULL or writable.
+/*
+ Tensor `tensor_index` of entry `index`. For texts: the graph's outputs for that text alone, padding removed, with a
+ leading dimension of 1.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or no such tensor).
+
+ # Safety
+ - `result` is NULL or live; `tensor` is NULL or writable.
+ */
 struct ernie_status *ernie_result_tensor(const struct ernie_result *result,
                                          size_t index,
                                          size_t tensor_index,
                                          struct ernie_tensor *tensor);
 
-// The text of entry `index`: what `ernie_tokenizer_decode` wrote.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, no such entry, or the call gives no text).
-//
-// # Safety
-// - `result` is NULL or live; `text` is NULL or writable.
+/*
+ The text of entry `index`: what `ernie_tokenizer_decode` wrote.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such entry, or the call gives no text).
+
+ # Safety
+ - `result` is NULL or live; `text` is NULL or writable.
+ */
 struct ernie_status *ernie_result_text(const struct ernie_result *result,
                                        size_t index,
                                        struct ernie_str *text);
 
-// Frees a result. NULL is allowed.
-//
-// # Safety
-// - `result` is NULL or was not freed yet, and nobody reads it.
+/*
+ Frees a result. NULL is allowed.
+
+ # Safety
+ - `result` is NULL or was not freed yet, and nobody reads it.
+ */
 void ernie_result_free(struct ernie_result *result);
 
-// Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
-// are `tokenizer`, `max_tokens`, `truncation` and `special_tokens`. The caller frees the tokenizer.
-//
-// Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
-// file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
-//
-// # Safety
-// - `dir` is NULL or a NUL-terminated string; `options` is NULL or live; `tokenizer` is NULL or writable.
+/*
+ Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
+ are `tokenizer`, `max_tokens`, `truncation` and `special_tokens`. The caller frees the tokenizer.
+
+ Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
+ file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
+
+ # Safety
+ - `dir` is NULL or a NUL-terminated string; `options` is NULL or live; `tokenizer` is NULL or writable.
+ */
 struct ernie_status *ernie_tokenizer_open(const char *dir,
                                           const struct ernie_options *options,
                                           struct ernie_tokenizer **tokenizer);
 
-// Frees a tokenizer. NULL is allowed. Results taken from it stay valid.
-//
-// # Safety
-// - `tokenizer` is NULL or was not freed yet, and no call on it is running.
+/*
+ Frees a tokenizer. NULL is allowed. Results taken from it stay valid.
+
+ # Safety
+ - `tokenizer` is NULL or was not freed yet, and no call on it is running.
+ */
 void ernie_tokenizer_free(struct ernie_tokenizer *tokenizer);
 
-// The number of token ids: one more than the largest. 0 for NULL.
-//
-// # Safety
-// - `tokenizer` is NULL or live.
+/*
+ The number of token ids: one more than the largest. 0 for NULL.
+
+ # Safety
+ - `tokenizer` is NULL or live.
+ */
 size_t ernie_tokenizer_vocab_size(const struct ernie_tokenizer *tokenizer);
 
-// Token ids of texts: `ernie_result_tokens` gives ids, type ids, mask and byte offsets of each. `call` may be NULL;
-// `max_tokens`, `truncation` and `special_tokens` of it count. The caller frees the result.
-//
-// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
-//
-// # Safety
-// - `tokenizer` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
-//   `result` is NULL or writable.
+/*
+ Token ids of texts: `ernie_result_tokens` gives ids, type ids, mask and byte offsets of each. `call` may be NULL;
+ `max_tokens`, `truncation` and `special_tokens` of it count. The caller frees the result.
+
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
+
+ # Safety
+ - `tokenizer` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
+   `result` is NULL or writable.
+ */
 struct ernie_status *ernie_tokenizer_encode(const struct ernie_tokenizer *tokenizer,
                                             const struct ernie_input *inputs,
                                             size_t n_inputs,
                                             const struct ernie_call *call,
                                             struct ernie_result **result);
 
-// Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. The
-// caller frees the result.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
-//
-// # Safety
-// - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+/*
+ Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. The
+ caller frees the result.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
+
+ # Safety
+ - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+ */
 struct ernie_status *ernie_tokenizer_decode(const struct ernie_tokenizer *tokenizer,
                                             const int64_t *ids,
                                             size_t n_ids,
                                             uint32_t special_tokens,
                                             struct ernie_result **result);
 
-// Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
-// model. Loads ONNX Runtime when none is loaded yet.
-//
-// Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
-// graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
-// that this model cannot follow), `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
-//
-// # Safety
-// - `path` is NULL or a NUL-terminated string; `options` is NULL or live; `model` is NULL or writable.
+/*
+ Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
+ model. Loads ONNX Runtime when none is loaded yet.
+
+ Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
+ graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
+ that this model cannot follow), `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
+
+ # Safety
+ - `path` is NULL or a NUL-terminated string; `options` is NULL or live; `model` is NULL or writable.
+ */
 struct ernie_status *ernie_model_open(const char *path,
                                       const struct ernie_options *options,
                                       struct ernie_model **model);
 
-// Adds an owner: the model lives until each was freed. Returns `model`.
-//
-// # Safety
-// - `model` is NULL or live.
+/*
+ Adds an owner: the model lives until each was freed. Returns `model`.
+
+ # Safety
+ - `model` is NULL or live.
+ */
 struct ernie_model *ernie_model_retain(const struct ernie_model *model);
 
-// Gives up one ownership of a model. NULL is allowed. Results and tokenizers taken from it stay valid.
-//
-// # Safety
-// - `model` is NULL or owned by the caller; no call on it is running on behalf of this owner.
+/*
+ Gives up one ownership of a model. NULL is allowed. Results and tokenizers taken from it stay valid.
+
+ # Safety
+ - `model` is NULL or owned by the caller; no call on it is running on behalf of this owner.
+ */
 void ernie_model_free(struct ernie_model *model);
 
-// What the model is.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, or `info->struct_size` not set).
-//
-// # Safety
-// - `model` is NULL or live; `info` is NULL or writable as far as its `struct_size` says.
+/*
+ What the model is.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or `info->struct_size` not set).
+
+ # Safety
+ - `model` is NULL or live; `info` is NULL or writable as far as its `struct_size` says.
+ */
 struct ernie_status *ernie_model_info_get(const struct ernie_model *model, struct ernie_model_info *info);
 
-// The name of label `id`: NUL-terminated UTF-8 that lives as long as the model. NULL where there is no such label
-// or it has no name.
-//
-// # Safety
-// - `model` is NULL or live.
+/*
+ The name of label `id`: NUL-terminated UTF-8 that lives as long as the model. NULL where there is no such label
+ or it has no name.
+
+ # Safety
+ - `model` is NULL or live.
+ */
 const char *ernie_model_label(const struct ernie_model *model,
                               size_t id);
 
-// Counters since the model was opened. Each is exact; together they may show a call that is under way.
-//
-// Errors: `INVALID_ARGUMENT` (NULL, or `statistics->struct_size` not set).
-//
-// # Safety
-// - `model` is NULL or live; `statistics` is NULL or writable as far as its `struct_size` says.
+/*
+ Counters since the model was opened. Each is exact; together they may show a call that is under way.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or `statistics->struct_size` not set).
+
+ # Safety
+ - `model` is NULL or live; `statistics` is NULL or writable as far as its `struct_size` says.
+ */
 struct ernie_status *ernie_model_stats(const struct ernie_model *model,
                                        struct ernie_model_statistics *statistics);
 
-// The model's tokenizer, as a handle of its own that the caller frees.
-//
-// Errors: `UNSUPPORTED` (the model has no usable tokenizer; the message says why), `INVALID_ARGUMENT` (NULL).
-//
-// # Safety
-// - `model` is NULL or live; `tokenizer` is NULL or writable.
+/*
+ The model's tokenizer, as a handle of its own that the caller frees.
+
+ Errors: `UNSUPPORTED` (the model has no usable tokenizer; the message says why), `INVALID_ARGUMENT` (NULL).
+
+ # Safety
+ - `model` is NULL or live; `tokenizer` is NULL or writable.
+ */
 struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
                                            struct ernie_tokenizer **tokenizer);
 
-// Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
-// `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
-// nothing of `inputs` is kept.
-//
-// The same text gives the same vector alone and in any batch.
-//
-// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
-// those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
-//
-// # Safety
-// - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
-//   `result` is NULL or writable.
+/*
+ Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
+ `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
+ nothing of `inputs` is kept.
+
+ The same text gives the same vector alone and in any batch.
+
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
+ those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
+
+ # Safety
+ - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
+   `result` is NULL or writable.
+ */
 struct ernie_status *ernie_encode(const struct ernie_model *model,
                                   const struct ernie_input *inputs,
                                   size_t n_inputs,
                                   const struct ernie_call *call,
                                   struct ernie_result **result);
 
-// As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
-// `hidden_size` (may be NULL) receives the width. Nothing is written on an error.
-//
-// Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
-//
-// # Safety
-// - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
+/*
+ As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
+ `hidden_size` (may be NULL) receives the width. Nothing is written on an error.
+
+ Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
+
+ # Safety
+ - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
+ */
 struct ernie_status *ernie_encode_into(const struct ernie_model *model,
                                        const struct ernie_input *inputs,
                                        size_t n_inputs,
@@ -700,32 +1044,36 @@ struct ernie_status *ernie_encode_into(const struct ernie_model *model,
                                        size_t n_floats,
                                        size_t *hidden_size);
 
-// What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
-// best first, `ernie_result_matrix` the logits `[n_inputs, n_labels]`. `call` may be NULL. The caller frees the
-// result; nothing of `inputs` is kept.
-//
-// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the model has no head, or one whose
-// answers this version does not make: with `ERNIE_OUTPUT_RAW` its raw outputs can be had), `INVALID_ARGUMENT`,
-// `RUNTIME`.
-//
-// # Safety
-// - As `ernie_encode`.
+/*
+ What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
+ best first, `ernie_result_matrix` the logits `[n_inputs, n_labels]`. `call` may be NULL. The caller frees the
+ result; nothing of `inputs` is kept.
+
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the model has no head, or one whose
+ answers this version does not make: with `ERNIE_OUTPUT_RAW` its raw outputs can be had), `INVALID_ARGUMENT`,
+ `RUNTIME`.
+
+ # Safety
+ - As `ernie_encode`.
+ */
 struct ernie_status *ernie_infer(const struct ernie_model *model,
                                  const struct ernie_input *inputs,
                                  size_t n_inputs,
                                  const struct ernie_call *call,
                                  struct ernie_result **result);
 
-// Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works
-// for any graph (option `task` = `tensors` opens graphs that take no texts). Tensors are only read, and only during
-// the call. The caller frees the result.
-//
-// Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
-// message lists what the graph takes), `RUNTIME`.
-//
-// # Safety
-// - `model` is NULL or live; `tensors` is NULL or points to `n_tensors` tensors as `ernie_tensor` says; `result` is
-//   NULL or writable.
+/*
+ Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works
+ for any graph (option `task` = `tensors` opens graphs that take no texts). Tensors are only read, and only during
+ the call. The caller frees the result.
+
+ Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
+ message lists what the graph takes), `RUNTIME`.
+
+ # Safety
+ - `model` is NULL or live; `tensors` is NULL or points to `n_tensors` tensors as `ernie_tensor` says; `result` is
+   NULL or writable.
+ */
 struct ernie_status *ernie_infer_tensors(const struct ernie_model *model,
                                          const struct ernie_tensor *tensors,
                                          size_t n_tensors,

@@ -97,7 +97,7 @@ impl Rows {
 
     fn push(&mut self, encoding: &Encoding, n_tokens: usize, pad_id: i64) {
         let padding = n_tokens.saturating_sub(encoding.input_ids.len());
-        let mut append = |target: &mut Vec<i64>, values: &[i64], fill: i64| {
+        let append = |target: &mut Vec<i64>, values: &[i64], fill: i64| {
             target.extend_from_slice(values);
             target.extend(std::iter::repeat_n(fill, padding));
         };

@@ -21,7 +21,6 @@ use crate::options::{Options, Problem, Task};
 use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
 use crate::tokenize::{EncodeOptions, Encoding, SpecialTokensInText, Tokenizer, Truncation};
-use forward::RowOutputs;
 
 /// A text, or a text and its pair.
 #[derive(Clone, Copy, Debug)]
