@@ -1,0 +1,90 @@
+//! What a directory holds, for people or as JSON.
+
+use std::path::Path;
+
+use ernie::error::Error;
+use ernie::model_dir::ModelSpec;
+use ernie::pipeline::Model;
+use serde_json::{Value, json};
+
+use crate::ModelArgs;
+use crate::stream::Failure;
+
+/// Prints what `dir` holds; a directory whose model cannot be opened is described as far as possible and then fails.
+#[expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
+pub(crate) fn run(dir: &Path, args: &ModelArgs, as_json: bool) -> Result<(), Failure> {
+    let options = args.options()?;
+    let spec = ModelSpec::read(dir, &options)?;
+    let model = Model::open(dir, &options);
+    let report = describe(model.as_ref().map_or(&spec, Model::spec), model.as_ref());
+    if as_json {
+        println!("{report}");
+    } else {
+        print_lines(&report);
+    }
+    model.map(|_| ()).map_err(Failure::from)
+}
+
+fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
+    let sizes = &spec.dimensions;
+    let mut missing: Vec<String> = Vec::new();
+    if spec.graph_path.is_none() {
+        missing.push("exported graph (*.onnx)".into());
+    }
+    let tokenizer = match (&spec.tokenizer, model.map(Model::tokenizer)) {
+        (Err(reason), _) => {
+            missing.push(format!("tokenizer: {}", reason.report()));
+            None
+        }
+        (Ok(_), Ok(Err(reason))) => {
+            missing.push(reason.report());
+            None
+        }
+        (Ok(found), _) => Some(found.scheme.name()),
+    };
+    let infos = |get: fn(&Model) -> &[ernie::tensor::TensorInfo]| {
+        model.map_or(Vec::new(), |m| get(m).iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let roles: serde_json::Map<String, Value> =
+        model.map_or_else(|_| Vec::new(), Model::graph_roles).into_iter().map(|(role, name)| (role.into(), json!(name))).collect();
+    json!({
+        "directory": spec.dir,
+        "graph": spec.graph_path,
+        "weights": spec.weight_files,
+        "family": spec.family.name(),
+        "task": model.map_or_else(|_| spec.task.map(|t| t.name()), |m| Some(m.task().name())),
+        "hidden_size": sizes.hidden_size,
+        "layers": sizes.n_layers,
+        "heads": sizes.n_heads,
+        "vocab_size": sizes.vocab_size,
+        "max_tokens": model.map_or(sizes.max_positions, Model::max_tokens),
+        "labels": spec.labels,
+        "tokenizer": tokenizer,
+        "inputs": infos(Model::graph_inputs),
+        "outputs": infos(Model::graph_outputs),
+        "roles": roles,
+        "runtime": ernie::runtime::loaded().map(ToString::to_string),
+        "missing": missing,
+        "error": model.err().map(Error::report),
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
+fn print_lines(report: &Value) {
+    for (key, value) in report.as_object().into_iter().flatten() {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(list) if list.is_empty() => continue,
+            Value::Array(list) => {
+                list.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned)).collect::<Vec<_>>().join(", ")
+            }
+            Value::Object(map) if map.is_empty() => continue,
+            Value::Object(map) => {
+                map.iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or(""))).collect::<Vec<_>>().join(" ")
+            }
+            other => other.to_string(),
+        };
+        println!("{key:<12} {text}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Lines -> the library -> JSON Lines, a chunk at a time and in order.
+
+use std::fmt;
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+
+use ernie::error::Error;
+use ernie::model_dir::tokenizer::TokenizerSpec;
+use ernie::options::Options;
+use ernie::pipeline::{Call, Input, Model, Output, encode_all};
+use ernie::tokenize::{EncodeOptions, Tokenizer};
+use serde_json::{Map, Value, json};
+
+use crate::RunArgs;
+use crate::lines::{Line, Lines, Record};
+use crate::records;
+
+/// What is asked of every line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tokenize,
+    Encode,
+    Infer,
+}
+
+/// Why the tool stops.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Library(Error),
+    Input(String),
+    Output(std::io::Error),
+    Line { number: u64, reason: String },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Library(error) => f.write_str(&error.report()),
+            Self::Input(reason) => f.write_str(reason),
+            Self::Output(error) => write!(f, "cannot write: {error}"),
+            Self::Line { number, reason } => write!(f, "line {number}: {reason}"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == ErrorKind::BrokenPipe)
+    }
+}
+
+/// What answers: a whole model, or a tokenizer alone.
+enum Engine {
+    Model(Box<Model>),
+    Tokenizer(Tokenizer, EncodeOptions),
+}
+
+impl Engine {
+    fn open(args: &RunArgs, kind: Kind) -> Result<Self, Failure> {
+        let options: Options = args.model.options()?;
+        if kind != Kind::Tokenize {
+            return Ok(Self::Model(Box::new(Model::open(&args.dir, &options)?)));
+        }
+        let dir = if args.dir.is_file() { args.dir.parent().unwrap_or(&args.dir) } else { &args.dir };
+        let tokenizer = Tokenizer::open(&TokenizerSpec::from_dir(dir, options.tokenizer)?)?;
+        let encode_options = EncodeOptions {
+            max_tokens: options.max_tokens,
+            truncation: options.truncation,
+            special_tokens_in_text: options.special_tokens_in_text,
+            ..EncodeOptions::default()
+        };
+        Ok(Self::Tokenizer(tokenizer, encode_options))
+    }
+
+    fn answer(&self, inputs: &[Input<'_>], call: &Call, kind: Kind) -> ernie::error::Result<Output> {
+        match self {
+            Self::Model(model) if kind == Kind::Encode => model.encode(inputs, call),
+            Self::Model(model) => model.infer(inputs, call),
+            Self::Tokenizer(tokenizer, options) => {
+                Ok(Output { encodings: encode_all(tokenizer, inputs, options)?, ..Output::default() })
+            }
+        }
+    }
+
+    fn object(&self, output: &Output, index: usize, kind: Kind, raw: bool) -> Map<String, Value> {
+        let mut object = match self {
+            Self::Tokenizer(tokenizer, _) => records::tokens(&output.encodings[index], tokenizer),
+            Self::Model(_) if kind == Kind::Encode => records::vectors(output, index),
+            Self::Model(_) => records::items(output, index),
+        };
+        if let Self::Model(_) = self {
+            records::add_encoding(&mut object, output, index, raw);
+        }
+        object
+    }
+}
+
+/// Answers every line of the input.
+pub(crate) fn run(args: &RunArgs, call: &Call, kind: Kind) -> Result<(), Failure> {
+    let engine = Engine::open(args, kind)?;
+    let mut lines = Lines::open(args.file.as_deref(), args.format)?;
+    let stdout = std::io::stdout();
+    // At a terminal, or fed by a program that waits for each answer, a line must not wait for the next ones.
+    let n_lines = if args.file.is_none() && std::io::stdin().is_terminal() { 1 } else { args.chunk as usize };
+    let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
+    let mut n_bad = 0_u64;
+    loop {
+        let chunk = lines.chunk(n_lines)?;
+        if chunk.is_empty() {
+            break;
+        }
+        n_bad += answer_chunk(&engine, args, call, kind, chunk, &mut out)?;
+        out.flush().map_err(Failure::Output)?;
+    }
+    lines.finish();
+    if n_bad > 0 {
+        warn(&format!("{n_bad} bad lines"));
+    }
+    Ok(())
+}
+
+fn answer_chunk(
+    engine: &Engine,
+    args: &RunArgs,
+    call: &Call,
+    kind: Kind,
+    chunk: Vec<Line>,
+    out: &mut impl Write,
+) -> Result<u64, Failure> {
+    let good: Vec<&Record> = chunk.iter().filter_map(|line| line.content.as_ref().ok()).collect();
+    let inputs: Vec<Input<'_>> = good.iter().map(|r| Input { text: &r.text, pair: r.pair.as_deref() }).collect();
+    let together = engine.answer(&inputs, call, kind);
+    let (mut n_bad, mut position) = (0, 0);
+    for line in &chunk {
+        let answer = match &line.content {
+            Err(reason) => Err(reason.clone()),
+            Ok(_) => {
+                let answer = match &together {
+                    Ok(output) => Ok(engine.object(output, position, kind, args.raw)),
+                    // One text of the chunk cannot be answered: each is asked alone, to find out which.
+                    Err(_) => alone(engine, inputs[position], call, kind, args.raw)?,
+                };
+                position += 1;
+                answer
+            }
+        };
+        let object = match answer {
+            Ok(object) => object,
+            Err(reason) if args.strict => return Err(Failure::Line { number: line.number, reason }),
+            Err(reason) => {
+                n_bad += 1;
+                warn(&format!("line {}: {reason}", line.number));
+                records::object(json!({ "line": line.number, "error": reason }))
+            }
+        };
+        serde_json::to_writer(&mut *out, &object).map_err(|e| Failure::Output(e.into()))?;
+        out.write_all(b"\n").map_err(Failure::Output)?;
+    }
+    Ok(n_bad)
+}
+
+/// The answer to one text; the inner error is the text's own fault, the outer one is not.
+fn alone(
+    engine: &Engine,
+    input: Input<'_>,
+    call: &Call,
+    kind: Kind,
+    raw: bool,
+) -> Result<Result<Map<String, Value>, String>, Failure> {
+    match engine.answer(&[input], call, kind) {
+        Ok(output) => Ok(Ok(engine.object(&output, 0, kind, raw))),
+        Err(Error::TextTooLong { n_tokens, max_tokens, .. }) => {
+            Ok(Err(format!("{n_tokens} tokens, more than the {max_tokens} allowed")))
+        }
+        Err(error @ Error::Runtime { .. }) => Ok(Err(error.report())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
+fn warn(message: &str) {
+    eprintln!("ernie: {message}");
+}
