@@ -1,0 +1,438 @@
+// ernie.hpp: the C++17 interface of libernie, header-only over ernie.h.
+//
+// Handles free themselves and move without throwing. Texts go in as std::string_view. A failed call throws
+// ernie::Error, which carries the code; the object it was called on stays usable. Views (Matrix, Tokens, Items,
+// TensorView and the string_views in them) point into the Result they came from and live as long as it.
+//
+// Threads: const member functions of Model, Tokenizer and Result may be called from any number of threads at once.
+#ifndef ERNIE_HPP
+#define ERNIE_HPP
+
+#include "ernie.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ernie {
+
+/// Why a call failed; the numbers are those of ERNIE_ERROR_...
+enum class Code : std::int32_t {
+    Ok = ERNIE_OK,
+    InvalidArgument = ERNIE_ERROR_INVALID_ARGUMENT,
+    InvalidUtf8 = ERNIE_ERROR_INVALID_UTF8,
+    NotFound = ERNIE_ERROR_NOT_FOUND,
+    Io = ERNIE_ERROR_IO,
+    InvalidModel = ERNIE_ERROR_INVALID_MODEL,
+    Unsupported = ERNIE_ERROR_UNSUPPORTED,
+    TextTooLong = ERNIE_ERROR_TEXT_TOO_LONG,
+    BufferTooSmall = ERNIE_ERROR_BUFFER_TOO_SMALL,
+    RuntimeMissing = ERNIE_ERROR_RUNTIME_MISSING,
+    ProviderUnavailable = ERNIE_ERROR_PROVIDER_UNAVAILABLE,
+    Runtime = ERNIE_ERROR_RUNTIME,
+    OutOfMemory = ERNIE_ERROR_OUT_OF_MEMORY,
+    Cancelled = ERNIE_ERROR_CANCELLED,
+    Internal = ERNIE_ERROR_INTERNAL,
+};
+
+/// A failed call: what() says what is wrong and where.
+class Error : public std::runtime_error {
+public:
+    Error(Code code, const std::string &message) : std::runtime_error(message), code_(code) {}
+    [[nodiscard]] Code code() const noexcept { return code_; }
+
+private:
+    Code code_;
+};
+
+namespace detail {
+
+struct Free {
+    void operator()(ernie_status *p) const noexcept { ernie_status_free(p); }
+    void operator()(ernie_options *p) const noexcept { ernie_options_free(p); }
+    void operator()(ernie_model *p) const noexcept { ernie_model_free(p); }
+    void operator()(ernie_tokenizer *p) const noexcept { ernie_tokenizer_free(p); }
+    void operator()(ernie_result *p) const noexcept { ernie_result_free(p); }
+};
+
+template <typename T> using Handle = std::unique_ptr<T, Free>;
+
+/// Throws when a call failed.
+inline void check(ernie_status *raw) {
+    if (raw != nullptr) {
+        const Handle<ernie_status> status(raw);
+        throw Error(static_cast<Code>(ernie_status_code(raw)), ernie_status_message(raw));
+    }
+}
+
+inline std::string_view view(ernie_str text) noexcept { return {text.data, text.len}; }
+
+} // namespace detail
+
+/// A read-only view of consecutive values, as std::span of C++20.
+template <typename T> class Span {
+public:
+    Span() noexcept = default;
+    Span(const T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    Span(const std::vector<T> &values) noexcept : data_(values.data()), size_(values.size()) {}
+    /// Of a list in the call itself: its values live to the end of the full expression.
+    Span(std::initializer_list<T> values) noexcept : size_(values.size()) { data_ = values.begin(); }
+
+    [[nodiscard]] const T *data() const noexcept { return data_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] const T *begin() const noexcept { return data_; }
+    [[nodiscard]] const T *end() const noexcept { return data_ + size_; }
+    [[nodiscard]] const T &operator[](std::size_t index) const noexcept { return data_[index]; }
+
+private:
+    const T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// A text, or a text and its pair. Refers to the caller's memory for the time of the call.
+class Input {
+public:
+    Input(std::string_view text) noexcept : input_{str(text), {nullptr, 0}} {}
+    Input(const char *text) noexcept : Input(std::string_view(text)) {}
+    Input(const std::string &text) noexcept : Input(std::string_view(text)) {}
+    Input(std::string_view text, std::string_view pair) noexcept : input_{str(text), str(pair)} {}
+
+    [[nodiscard]] const ernie_input &raw() const noexcept { return input_; }
+
+private:
+    /// An empty view may hold NULL, which as a pair would mean "none".
+    static ernie_str str(std::string_view text) noexcept {
+        return {text.data() == nullptr ? "" : text.data(), text.size()};
+    }
+    ernie_input input_;
+};
+static_assert(sizeof(Input) == sizeof(ernie_input), "a sequence of Input is one of ernie_input");
+
+using Inputs = Span<Input>;
+using Item = ernie_item;
+
+/// The text of an item: a label's name.
+inline std::string_view text_of(const Item &item) noexcept { return detail::view(item.text); }
+
+/// Rows of floats.
+class Matrix {
+public:
+    explicit Matrix(ernie_matrix matrix) noexcept : matrix_(matrix) {}
+    [[nodiscard]] std::size_t rows() const noexcept { return matrix_.n_rows; }
+    [[nodiscard]] std::size_t columns() const noexcept { return matrix_.n_columns; }
+    [[nodiscard]] const float *data() const noexcept { return matrix_.data; }
+    [[nodiscard]] Span<float> row(std::size_t index) const noexcept {
+        return {matrix_.data + index * matrix_.n_columns, matrix_.n_columns};
+    }
+
+private:
+    ernie_matrix matrix_;
+};
+
+/// The tokens of one text or pair.
+struct Tokens {
+    Span<std::int64_t> input_ids;
+    Span<std::int64_t> token_type_ids;
+    Span<std::int64_t> attention_mask;
+    /// Bytes of the caller's text; 0..0 for added tokens.
+    Span<ernie_span> offsets;
+    /// 0 the text, 1 the pair, 255 an added token.
+    Span<std::uint8_t> sequence;
+    /// Tokens that were cut because the text was too long.
+    std::size_t n_truncated_tokens = 0;
+};
+
+/// A named tensor in or out. `data` points to elements of `element_type` (ERNIE_TYPE_...).
+struct TensorView {
+    std::string name;
+    std::uint32_t element_type = 0;
+    std::vector<std::int64_t> shape;
+    const void *data = nullptr;
+    std::size_t n_bytes = 0;
+
+    /// The elements as floats; throws when they are of another type.
+    [[nodiscard]] Span<float> floats() const {
+        if (element_type != ERNIE_TYPE_FLOAT32) {
+            throw Error(Code::InvalidArgument, "tensor " + name + " does not hold floats");
+        }
+        return {static_cast<const float *>(data), n_bytes / sizeof(float)};
+    }
+};
+
+/// What one call wants; every setter returns the object, so that they can be chained.
+class Call {
+public:
+    Call &pooling(std::uint32_t value) noexcept { return set(call_.pooling, value); }
+    Call &normalize(std::uint32_t value) noexcept { return set(call_.normalize, value); }
+    Call &truncation(std::uint32_t value) noexcept { return set(call_.truncation, value); }
+    Call &special_tokens(std::uint32_t value) noexcept { return set(call_.special_tokens, value); }
+    Call &problem(std::uint32_t value) noexcept { return set(call_.problem, value); }
+    Call &outputs(std::uint32_t value) noexcept { return set(call_.outputs, value); }
+    Call &top_k(std::uint32_t value) noexcept { return set(call_.top_k, value); }
+    Call &max_tokens(std::size_t value) noexcept {
+        call_.max_tokens = value;
+        return *this;
+    }
+    [[nodiscard]] const ernie_call *raw() const noexcept { return &call_; }
+
+private:
+    Call &set(std::uint32_t &field, std::uint32_t value) noexcept {
+        field = value;
+        return *this;
+    }
+    ernie_call call_ = ERNIE_CALL_INIT;
+};
+
+/// How a model or tokenizer is opened. ernie_options_set lists the keys.
+class Options {
+public:
+    Options() : handle_(ernie_options_new()) {
+        if (!handle_) {
+            throw Error(Code::OutOfMemory, "out of memory");
+        }
+    }
+    /// Throws Code::InvalidArgument for an unknown key or value.
+    Options &set(const std::string &key, const std::string &value) {
+        detail::check(ernie_options_set(handle_.get(), key.c_str(), value.c_str()));
+        return *this;
+    }
+    Options &provider(const std::string &name, std::int32_t device_id = 0) {
+        detail::check(ernie_options_set_provider(handle_.get(), name.c_str(), device_id));
+        return *this;
+    }
+    [[nodiscard]] const ernie_options *raw() const noexcept { return handle_.get(); }
+
+private:
+    detail::Handle<ernie_options> handle_;
+};
+
+/// What a call gave. Immutable. Views of a temporary Result would dangle, so they are only given by named ones.
+class Result {
+public:
+    explicit Result(ernie_result *handle) noexcept : handle_(handle) {}
+
+    /// The number of inputs of the call.
+    [[nodiscard]] std::size_t size() const noexcept { return ernie_result_count(handle_.get()); }
+
+    /// Findings of input `index`, best first.
+    [[nodiscard]] Span<Item> items(std::size_t index) const & {
+        const ernie_item *items = nullptr;
+        std::size_t n_items = 0;
+        detail::check(ernie_result_items(handle_.get(), index, &items, &n_items));
+        return {items, n_items};
+    }
+    Span<Item> items(std::size_t) const && = delete;
+
+    /// A row for each input: vectors of encode, logits of infer.
+    [[nodiscard]] Matrix matrix() const & {
+        ernie_matrix matrix{};
+        detail::check(ernie_result_matrix(handle_.get(), &matrix));
+        return Matrix(matrix);
+    }
+    Matrix matrix() const && = delete;
+
+    /// Vectors of the tokens of input `index`; the call must want ERNIE_OUTPUT_TOKENS.
+    [[nodiscard]] Matrix token_matrix(std::size_t index) const & {
+        ernie_matrix matrix{};
+        detail::check(ernie_result_token_matrix(handle_.get(), index, &matrix));
+        return Matrix(matrix);
+    }
+    Matrix token_matrix(std::size_t) const && = delete;
+
+    /// The tokens of input `index`.
+    [[nodiscard]] Tokens tokens(std::size_t index) const & {
+        ernie_tokens raw = ERNIE_TOKENS_INIT;
+        detail::check(ernie_result_tokens(handle_.get(), index, &raw));
+        const std::size_t n = raw.n_tokens;
+        return {{raw.input_ids, n}, {raw.token_type_ids, n}, {raw.attention_mask, n}, {raw.offsets, n},
+                {raw.sequence, n},  raw.n_truncated_tokens};
+    }
+    Tokens tokens(std::size_t) const && = delete;
+
+    /// Tensors of input `index` (ERNIE_OUTPUT_RAW), or of infer_tensors with index 0.
+    [[nodiscard]] std::vector<TensorView> tensors(std::size_t index = 0) const & {
+        std::vector<TensorView> views(ernie_result_tensor_count(handle_.get(), index));
+        for (std::size_t k = 0; k < views.size(); ++k) {
+            ernie_tensor raw{};
+            detail::check(ernie_result_tensor(handle_.get(), index, k, &raw));
+            views[k] = {raw.name, raw.element_type, {raw.shape, raw.shape + raw.n_dims}, raw.data, raw.n_bytes};
+        }
+        return views;
+    }
+    std::vector<TensorView> tensors(std::size_t = 0) const && = delete;
+
+    /// The text of entry `index`.
+    [[nodiscard]] std::string_view text(std::size_t index = 0) const & {
+        ernie_str text{};
+        detail::check(ernie_result_text(handle_.get(), index, &text));
+        return detail::view(text);
+    }
+    std::string_view text(std::size_t = 0) const && = delete;
+
+    [[nodiscard]] const ernie_result *raw() const noexcept { return handle_.get(); }
+
+private:
+    detail::Handle<ernie_result> handle_;
+};
+
+/// Turns texts into token ids and back. Needs no ONNX Runtime.
+class Tokenizer {
+public:
+    explicit Tokenizer(const std::string &dir, const Options &options = Options()) {
+        ernie_tokenizer *raw = nullptr;
+        detail::check(ernie_tokenizer_open(dir.c_str(), options.raw(), &raw));
+        handle_.reset(raw);
+    }
+    explicit Tokenizer(ernie_tokenizer *handle) noexcept : handle_(handle) {}
+
+    [[nodiscard]] std::size_t vocab_size() const noexcept { return ernie_tokenizer_vocab_size(handle_.get()); }
+
+    [[nodiscard]] Result encode(Inputs inputs, const Call &call = Call()) const {
+        ernie_result *raw = nullptr;
+        detail::check(ernie_tokenizer_encode(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()),
+                                             inputs.size(), call.raw(), &raw));
+        return Result(raw);
+    }
+
+    [[nodiscard]] std::string decode(Span<std::int64_t> ids,
+                                     std::uint32_t special_tokens = ERNIE_DECODE_SKIP_SPECIAL_TOKENS) const {
+        ernie_result *raw = nullptr;
+        detail::check(ernie_tokenizer_decode(handle_.get(), ids.data(), ids.size(), special_tokens, &raw));
+        const Result result(raw);
+        return std::string(result.text());
+    }
+
+private:
+    detail::Handle<ernie_tokenizer> handle_;
+};
+
+/// A model, ready to run. Copies share it.
+class Model {
+public:
+    /// Opens a directory, or an .onnx file in one.
+    explicit Model(const std::string &path, const Options &options = Options()) {
+        ernie_model *raw = nullptr;
+        detail::check(ernie_model_open(path.c_str(), options.raw(), &raw));
+        handle_.reset(raw);
+    }
+    Model(const Model &other) noexcept : handle_(ernie_model_retain(other.handle_.get())) {}
+    Model &operator=(const Model &other) noexcept {
+        handle_.reset(ernie_model_retain(other.handle_.get()));
+        return *this;
+    }
+    Model(Model &&) noexcept = default;
+    Model &operator=(Model &&) noexcept = default;
+    ~Model() = default;
+
+    [[nodiscard]] ernie_model_info info() const {
+        ernie_model_info info = ERNIE_MODEL_INFO_INIT;
+        detail::check(ernie_model_info_get(handle_.get(), &info));
+        return info;
+    }
+    /// The name of a label; nothing where there is none.
+    [[nodiscard]] std::optional<std::string_view> label(std::size_t id) const noexcept {
+        const char *name = ernie_model_label(handle_.get(), id);
+        return name == nullptr ? std::nullopt : std::optional<std::string_view>(name);
+    }
+    [[nodiscard]] ernie_model_statistics stats() const {
+        ernie_model_statistics statistics = ERNIE_MODEL_STATISTICS_INIT;
+        detail::check(ernie_model_stats(handle_.get(), &statistics));
+        return statistics;
+    }
+    [[nodiscard]] Tokenizer tokenizer() const {
+        ernie_tokenizer *raw = nullptr;
+        detail::check(ernie_model_tokenizer(handle_.get(), &raw));
+        return Tokenizer(raw);
+    }
+
+    /// Vectors of texts: matrix() has a row for each.
+    [[nodiscard]] Result encode(Inputs inputs, const Call &call = Call()) const {
+        return run(ernie_encode, inputs, call);
+    }
+    /// The vector of one text.
+    [[nodiscard]] std::vector<float> encode_one(const Input &input, const Call &call = Call()) const {
+        const Result result = encode(Inputs(&input, 1), call);
+        const Span<float> row = result.matrix().row(0);
+        return {row.begin(), row.end()};
+    }
+    /// Vectors into the caller's memory, `[inputs, hidden_size]`; returns hidden_size.
+    std::size_t encode_into(Inputs inputs, float *vectors, std::size_t n_floats, const Call &call = Call()) const {
+        std::size_t hidden_size = 0;
+        detail::check(ernie_encode_into(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()),
+                                        inputs.size(), call.raw(), vectors, n_floats, &hidden_size));
+        return hidden_size;
+    }
+    /// What the model's task gives: items(i), best first.
+    [[nodiscard]] Result infer(Inputs inputs, const Call &call = Call()) const {
+        return run(ernie_infer, inputs, call);
+    }
+    /// The graph on the caller's own tensors.
+    [[nodiscard]] Result infer_tensors(const std::vector<TensorView> &tensors) const {
+        std::vector<ernie_tensor> raw;
+        raw.reserve(tensors.size());
+        for (const TensorView &tensor : tensors) {
+            raw.push_back({tensor.name.c_str(), tensor.element_type, static_cast<std::uint32_t>(tensor.shape.size()),
+                           tensor.shape.data(), tensor.data, tensor.n_bytes});
+        }
+        ernie_result *result = nullptr;
+        detail::check(ernie_infer_tensors(handle_.get(), raw.data(), raw.size(), &result));
+        return Result(result);
+    }
+
+    [[nodiscard]] const ernie_model *raw() const noexcept { return handle_.get(); }
+
+private:
+    template <typename Function> [[nodiscard]] Result run(Function call_c, Inputs inputs, const Call &call) const {
+        ernie_result *raw = nullptr;
+        detail::check(call_c(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()), inputs.size(),
+                             call.raw(), &raw));
+        return Result(raw);
+    }
+
+    detail::Handle<ernie_model> handle_;
+};
+
+/// The version of the library, as ERNIE_VERSION_NUMBER is that of the header.
+inline std::uint32_t version() noexcept { return ernie_version(); }
+/// How the library was built.
+inline std::string_view build_info() noexcept { return ernie_build_info(); }
+/// The ONNX Runtime in use; empty before one was loaded.
+inline std::string_view runtime_info() noexcept { return ernie_runtime_info(); }
+/// Loads ONNX Runtime from a library or directory; optional.
+inline void load_runtime(const std::string &path) { detail::check(ernie_runtime_load(path.c_str())); }
+
+/// Receives log messages: level (ERNIE_LOG_...), target, message. Called from any thread, also from several at once.
+using LogFunction = std::function<void(std::int32_t, std::string_view, std::string_view)>;
+
+/// Sends messages up to `level` to `function`. It lives to the end of the program: calls of it may be under way in
+/// other threads at any time.
+inline void set_log_callback(LogFunction function, std::int32_t level) {
+    static const auto call = [](void *user, std::int32_t at, const char *target, const char *message) {
+        try {
+            (*static_cast<LogFunction *>(user))(at, target, message);
+        } catch (...) {
+            // An exception must not cross the C library; a log message is not worth the program.
+        }
+    };
+    // Kept reachable, never freed.
+    static std::vector<std::unique_ptr<LogFunction>> &kept = *new std::vector<std::unique_ptr<LogFunction>>();
+    if (!function) {
+        detail::check(ernie_set_log_callback(nullptr, nullptr, ERNIE_LOG_OFF));
+        return;
+    }
+    kept.push_back(std::make_unique<LogFunction>(std::move(function)));
+    detail::check(ernie_set_log_callback(call, kept.back().get(), level));
+}
+
+} // namespace ernie
+
+#endif // ERNIE_HPP
