@@ -2,7 +2,7 @@
 //!
 //! The data lies outside the project (`ERNIE_TEST_DATA`, default `../shared/data`); a group whose folder is absent is
 //! skipped and named. Every group counts its lines and mismatches, the table is printed, and no mismatch is allowed.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test reports what it compared and stops at bad data")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a test reports what it compared and stops at bad data")]
 
 use ernie::model_dir::tokenizer::{BertVariant, Scheme, TokenizerSpec};
 use ernie::tokenize::{EncodeOptions, Encoding, Tokenizer};
@@ -74,7 +74,8 @@ fn open(dir: &Path, scheme: Scheme) -> Tokenizer {
 /// A `tokenizer.json` with the standard BERT pipeline over the vocabulary of `dir`, opened.
 fn open_as_json(dir: &Path, scratch: &Path) -> Tokenizer {
     let text = std::fs::read_to_string(dir.join("vocab.txt")).unwrap();
-    let vocab: serde_json::Map<String, Value> = text.lines().zip(0..).map(|(token, id)| (token.into(), json!(id))).collect();
+    let vocab: serde_json::Map<String, Value> =
+        text.lines().zip(0..).map(|(token, id)| (token.into(), json!(id))).collect();
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let added: Vec<Value> = special
         .iter()
@@ -225,7 +226,11 @@ fn ids_and_offsets_equal_those_of_the_fast_tokenizer() {
                 let encoding = tokenizer.encode(text, None, &EncodeOptions::default()).unwrap();
                 check_laws(&encoding, text, "");
                 let offsets: Vec<_> = encoding.offsets.iter().map(|span| (span.begin, span.end)).collect();
-                tally.compare(&format!("{text:?}"), (encoding.input_ids, offsets), (ids(&row["ids"]), byte_offsets(text, row)));
+                tally.compare(
+                    &format!("{text:?}"),
+                    (encoding.input_ids, offsets),
+                    (ids(&row["ids"]), byte_offsets(text, row)),
+                );
             }
             tallies.push(tally);
         }

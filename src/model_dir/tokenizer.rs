@@ -265,9 +265,7 @@ impl Configs {
             }
         }
         let special = Settings { path: dir.join("special_tokens_map.json"), map: &self.special_tokens };
-        let name = |key: &str| -> Result<Option<String>> {
-            Ok(config.token(key)?.or(special.token(key)?))
-        };
+        let name = |key: &str| -> Result<Option<String>> { Ok(config.token(key)?.or(special.token(key)?)) };
         for (key, slot) in [
             ("cls_token", &mut spec.cls),
             ("sep_token", &mut spec.sep),
@@ -356,17 +354,16 @@ impl Settings<'_> {
 
     /// A token, written as a string or as an object with `content`.
     fn token(&self, key: &str) -> Result<Option<String>> {
-        self.get(key)
-            .map(|value| token_content(value).ok_or_else(|| self.wrong(key, "a token")))
-            .transpose()
+        self.get(key).map(|value| token_content(value).ok_or_else(|| self.wrong(key, "a token"))).transpose()
     }
 
     fn strings(&self, key: &str) -> Result<Vec<String>> {
         match self.get(key) {
             None => Ok(Vec::new()),
-            Some(Value::Array(values)) => {
-                values.iter().map(|value| token_content(value).ok_or_else(|| self.wrong(key, "a list of tokens"))).collect()
-            }
+            Some(Value::Array(values)) => values
+                .iter()
+                .map(|value| token_content(value).ok_or_else(|| self.wrong(key, "a list of tokens")))
+                .collect(),
             Some(_) => Err(self.wrong(key, "a list of tokens")),
         }
     }

@@ -150,9 +150,9 @@ impl Encoding {
 
 /// Tokens left for the texts.
 pub(super) fn content_budget(max_tokens: usize, n_added: usize) -> Result<usize> {
-    max_tokens.checked_sub(n_added).ok_or_else(|| {
-        Error::argument(format!("max_tokens {max_tokens} has no room for the {n_added} special tokens"))
-    })
+    max_tokens
+        .checked_sub(n_added)
+        .ok_or_else(|| Error::argument(format!("max_tokens {max_tokens} has no room for the {n_added} special tokens")))
 }
 
 /// The error for a sequence of `n_tokens`.

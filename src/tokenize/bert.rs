@@ -52,34 +52,32 @@ struct Rules {
 }
 
 impl Rules {
-    /// What `c` becomes, appended to `out`.
-    fn push_mapped(&self, c: char, out: &mut Vec<char>) {
-        let mut first = Vec::new();
+    /// Puts what `c` becomes into `mapped.out`.
+    fn map(&self, c: char, mapped: &mut Mapped) {
+        let Mapped { out, between } = mapped;
+        out.clear();
+        between.clear();
         if self.variant == BertVariant::HfFast {
-            if self.strip_accents {
-                unicode::push_nfd_fast(c, &mut first);
-                first.retain(|&c| !unicode::in_ranges(tables::FAST_MARK, c));
-            } else {
-                first.push(c);
+            match self.strip_accents {
+                true => unicode::push_nfd_fast(c, between),
+                false => between.push(c),
             }
+            let kept = between.iter().filter(|&&c| !self.strip_accents || !unicode::in_ranges(tables::FAST_MARK, c));
             match self.lowercase {
-                true => out.extend(first.into_iter().flat_map(char::to_lowercase)),
-                false => out.append(&mut first),
+                true => out.extend(kept.flat_map(|c| c.to_lowercase())),
+                false => out.extend(kept),
             }
             return;
         }
         match self.lowercase {
-            true => unicode::push_lower(c, &mut first),
-            false => first.push(c),
+            true => unicode::push_lower(c, between),
+            false => between.push(c),
         }
-        match self.strip_accents {
-            true => {
-                let begin = out.len();
-                first.into_iter().for_each(|c| unicode::push_nfd(c, out));
-                let kept = out.split_off(begin).into_iter().filter(|&c| !unicode::in_ranges(tables::MARK, c));
-                out.extend(kept);
-            }
-            false => out.append(&mut first),
+        if self.strip_accents {
+            between.iter().for_each(|&c| unicode::push_nfd(c, out));
+            out.retain(|&c| !unicode::in_ranges(tables::MARK, c));
+        } else {
+            out.append(between);
         }
     }
 
@@ -118,16 +116,15 @@ impl Rules {
         }
     }
 
-    fn class(&self, c: char) -> Class {
+    fn class(&self, c: char, mapped: &mut Mapped) -> Class {
         if self.is_dropped(c) {
             return Class::Drop;
         }
         if self.is_space(c) {
             return Class::Space;
         }
-        let mut mapped = Vec::new();
-        self.push_mapped(c, &mut mapped);
-        if mapped != [c] || self.combining_class(c) != 0 {
+        self.map(c, mapped);
+        if mapped.out != [c] || self.combining_class(c) != 0 {
             Class::Mapped
         } else if self.splits_around(c) || self.is_split_off(c) {
             Class::Single
@@ -139,6 +136,13 @@ impl Rules {
     fn splits_around(&self, c: char) -> bool {
         self.split_cjk && unicode::is_cjk(c) && !(self.variant == BertVariant::HfFast && FAST_NOT_CJK.contains(&c))
     }
+}
+
+/// What a character becomes; kept from one to the next for its memory.
+#[derive(Debug, Default)]
+struct Mapped {
+    out: Vec<char>,
+    between: Vec<char>,
 }
 
 /// Cuts texts as described above.
@@ -178,8 +182,9 @@ impl BertCutter {
             never_split.extend(spec.never_split.iter().map(with_id));
             never_split.sort();
         }
+        let mut mapped = Mapped::default();
         let code_points = (0..N_TABLED).map(|code| char::from_u32(code as u32));
-        let classes: Vec<Class> = code_points.map(|c| c.map_or(Class::Drop, |c| rules.class(c))).collect();
+        let classes: Vec<Class> = code_points.map(|c| c.map_or(Class::Drop, |c| rules.class(c, &mut mapped))).collect();
         let mut singles = vec![0; N_TABLED];
         for (code, single) in singles.iter_mut().enumerate().filter(|(code, _)| classes[*code] == Class::Single) {
             let Some(c) = char::from_u32(code as u32) else { continue };
@@ -189,8 +194,9 @@ impl BertCutter {
         Self { rules, word_piece, special, special_ids, never_split, classes, singles }
     }
 
-    fn class(&self, c: char) -> Class {
-        self.classes.get(c as usize).copied().unwrap_or_else(|| self.rules.class(c))
+    #[inline]
+    fn class(&self, c: char, mapped: &mut Mapped) -> Class {
+        self.classes.get(c as usize).copied().unwrap_or_else(|| self.rules.class(c, mapped))
     }
 
     /// The tokens of `text`.
@@ -226,6 +232,7 @@ impl BertCutter {
     /// The usual way: characters go into words as they come.
     fn cut_stream(&self, text: &str, offset: usize, words: &mut Words<'_>) {
         let bytes = text.as_bytes();
+        let mut mapped = Mapped::default();
         let mut at = 0;
         while at < bytes.len() {
             if bytes[at].is_ascii_alphanumeric() {
@@ -237,15 +244,15 @@ impl BertCutter {
             }
             let Some(c) = text[at..].chars().next() else { return };
             let end = at + c.len_utf8();
-            self.push(c, offset + at, offset + end, words);
+            self.push(c, offset + at, offset + end, words, &mut mapped);
             at = end;
         }
     }
 
     /// One character of the text.
     #[inline]
-    fn push(&self, c: char, begin: usize, end: usize, words: &mut Words<'_>) {
-        match self.class(c) {
+    fn push(&self, c: char, begin: usize, end: usize, words: &mut Words<'_>, mapped: &mut Mapped) {
+        match self.class(c, mapped) {
             Class::Plain => words.push(c, 0, begin, end),
             Class::Space => self.flush(words),
             Class::Drop => {}
@@ -253,22 +260,21 @@ impl BertCutter {
                 self.flush(words);
                 words.out.push(i64::from(self.singles[c as usize]), begin, end);
             }
-            Class::Single | Class::Mapped => self.push_mapped(c, begin, end, words),
+            Class::Single | Class::Mapped => self.push_mapped(c, begin, end, words, mapped),
         }
     }
 
     /// One character that normalisation changes, or that the table does not hold.
-    fn push_mapped(&self, c: char, begin: usize, end: usize, words: &mut Words<'_>) {
+    fn push_mapped(&self, c: char, begin: usize, end: usize, words: &mut Words<'_>, mapped: &mut Mapped) {
         let splits_around = self.rules.splits_around(c);
         if splits_around {
             self.flush(words);
         }
-        let mut mapped = Vec::new();
-        self.rules.push_mapped(c, &mut mapped);
-        if mapped.is_empty() {
+        self.rules.map(c, mapped);
+        if mapped.out.is_empty() {
             words.skip(self.rules.combining_class(c));
         }
-        for c in mapped {
+        for &c in &mapped.out {
             if self.rules.is_split_off(c) {
                 self.flush(words);
                 words.push(c, 0, begin, end);
@@ -318,6 +324,7 @@ impl BertCutter {
             cleaned.extend(lower.iter().map(|&c| Sourced { c, begin, end }));
         }
         let composed = nfc::compose(&cleaned);
+        let mut mapped = Mapped::default();
         let is_boundary = |c: char| self.rules.is_space(c) || self.rules.splits_around(c);
         for word in composed.chunk_by(|a, b| !is_boundary(a.c) && !is_boundary(b.c)) {
             let text: String = word.iter().map(|source| source.c).collect();
@@ -327,7 +334,7 @@ impl BertCutter {
                 continue;
             }
             for source in word {
-                self.push(source.c, source.begin, source.end, words);
+                self.push(source.c, source.begin, source.end, words, &mut mapped);
             }
         }
     }

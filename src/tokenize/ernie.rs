@@ -35,9 +35,8 @@ impl ErnieCutter {
         let special = SpecialTokens::new(vocab, spec);
         let mut cutter = Self { word_piece, special, special_ids, lowercase: spec.lowercase, singles: Vec::new() };
         let mut lower = Vec::new();
-        cutter.singles = (0..N_TABLED)
-            .map(|code| char::from_u32(code).map_or(LOOK_UP, |c| cutter.single(c, &mut lower)))
-            .collect();
+        cutter.singles =
+            (0..N_TABLED).map(|code| char::from_u32(code).map_or(LOOK_UP, |c| cutter.single(c, &mut lower))).collect();
         cutter
     }
 

@@ -20,6 +20,7 @@ mod nfc;
 mod special;
 mod trie;
 mod unicode;
+#[rustfmt::skip]
 mod unicode_tables;
 mod vocab;
 mod wordpiece;

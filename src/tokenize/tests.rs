@@ -4,10 +4,33 @@ use super::*;
 use crate::model_dir::tokenizer::BertVariant;
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::LazyLock;
 
 const TOKENS: [&str; 24] = [
-    "[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "hello", "wor", "##ld", "##s", "##ing", "i", "##st", "cafe", "caf", "中",
-    "国", ",", "[", "]", "mask", "é", "か", "##\u{307}", "$",
+    "[PAD]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "[UNK]",
+    "hello",
+    "wor",
+    "##ld",
+    "##s",
+    "##ing",
+    "i",
+    "##st",
+    "cafe",
+    "caf",
+    "中",
+    "国",
+    ",",
+    "[",
+    "]",
+    "mask",
+    "é",
+    "か",
+    "##\u{307}",
+    "$",
 ];
 
 const OWN: [Scheme; 4] = [
@@ -271,19 +294,28 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
 }
 
+/// Our schemes, with and without lower-casing; opened once, because the tests below run hundreds of times.
+static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
+    let dir = model_dir();
+    let both = OWN.into_iter().flat_map(|scheme| [(scheme, true), (scheme, false)]);
+    both.map(|(scheme, lowercase)| {
+        let spec = TokenizerSpec { lowercase, ..TokenizerSpec::with_defaults(dir.path(), scheme) };
+        Tokenizer::open(&spec).unwrap()
+    })
+    .collect()
+});
+static FAST_AND_JSON: LazyLock<[Tokenizer; 2]> =
+    LazyLock::new(|| [Scheme::Bert(BertVariant::HfFast), Scheme::TokenizerJson].map(open));
+
 proptest! {
     #[test]
     fn offsets_are_lawful_and_limits_hold(
         text in text(),
         pair in prop::option::of(text()),
         n in 3..20_usize,
-        cased: bool,
         plain: bool,
     ) {
-        let dir = model_dir();
-        for scheme in OWN {
-            let spec = TokenizerSpec { lowercase: !cased, ..TokenizerSpec::with_defaults(dir.path(), scheme) };
-            let tokenizer = Tokenizer::open(&spec).unwrap();
+        for tokenizer in &*TOKENIZERS {
             let special_tokens_in_text = if plain { SpecialTokensInText::Plain } else { SpecialTokensInText::Recognize };
             let options = EncodeOptions { special_tokens_in_text, ..EncodeOptions::default() };
             let whole = tokenizer.encode(&text, pair.as_deref(), &options).unwrap();
@@ -300,11 +332,11 @@ proptest! {
 
     #[test]
     fn our_fast_variant_equals_the_crate(text in text(), pair in prop::option::of(text()), n in 3..20_usize, plain: bool) {
-        let (own, json) = (open(Scheme::Bert(BertVariant::HfFast)), open(Scheme::TokenizerJson));
+        let [own, json] = &*FAST_AND_JSON;
         let special_tokens_in_text = if plain { SpecialTokensInText::Plain } else { SpecialTokensInText::Recognize };
         let options = EncodeOptions { special_tokens_in_text, max_tokens: Some(n), ..EncodeOptions::default() };
         let encode = |tokenizer: &Tokenizer| tokenizer.encode(&text, pair.as_deref(), &options).unwrap();
-        let (own, json) = (encode(&own), encode(&json));
+        let (own, json) = (encode(own), encode(json));
         prop_assert_eq!(
             (own.input_ids, own.token_type_ids, own.sequence, own.n_truncated_tokens),
             (json.input_ids, json.token_type_ids, json.sequence, json.n_truncated_tokens)

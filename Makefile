@@ -1,0 +1,80 @@
+# libernie: `make demo` runs the main job, `make test` runs all tests. Everything that a fresh machine lacks is put
+# into build/, which needs Rust, a C++ compiler, make and python3; the second time nothing is fetched.
+
+BUILD := build
+RUNTIME := $(BUILD)/runtime
+TOOLS := $(BUILD)/tools
+STAGE := $(CURDIR)/$(BUILD)/stage
+PREFIX ?= $(STAGE)
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+
+CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp tests/consumers/*.c tests/consumers/*.cpp tests/consumers/*.h)
+
+.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench fixtures clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: examples ## build, install to build/stage, and classify real reviews through C++
+	$(BUILD)/examples/sentiment models/demo
+	printf '%s\n' '早餐太差了，再也不会来' '物流很快，书的质量很好' | $(BUILD)/examples/sentiment models/demo -
+	$(BUILD)/examples/quick_tour models/demo
+
+test: runtime stage ## all tests: Rust, then C99 and C++17 programs through CTest
+	cargo test --locked --features test-hooks
+	cargo build --locked --lib --features test-hooks
+	$(MAKE) consumers
+
+lint: tools ## formatting, clippy, rustdoc and clang-format, warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features test-hooks -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	clang-format --dry-run --Werror $(CXX_SOURCES)
+
+fmt: tools ## format all sources
+	cargo fmt
+	clang-format -i $(CXX_SOURCES)
+
+header: ## write include/ernie.h from the source
+	ERNIE_BLESS=1 cargo test --locked --test header
+
+runtime: $(RUNTIME)/libonnxruntime.so.1 ## fetch ONNX Runtime 1.28.0 into build/runtime
+
+$(RUNTIME)/libonnxruntime.so.1: scripts/fetch_runtime.sh
+	scripts/fetch_runtime.sh $(RUNTIME)
+	@touch $@
+
+tools: $(TOOLS)/.stamp ## fetch cmake and clang-format into build/tools
+
+$(TOOLS)/.stamp: scripts/requirements-tools.txt
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements-tools.txt
+	@touch $@
+
+stage: runtime tools ## build the release library and install it to build/stage
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(STAGE) -DCMAKE_INSTALL_LIBDIR=lib > /dev/null
+	cmake --build $(BUILD)/cmake
+	cmake --install $(BUILD)/cmake > /dev/null
+
+install: runtime tools ## build and install to PREFIX
+	cmake -S . -B $(BUILD)/cmake-install -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build $(BUILD)/cmake-install
+	cmake --install $(BUILD)/cmake-install
+
+examples: stage
+	cmake -S cpp-examples -B $(BUILD)/examples -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
+	cmake --build $(BUILD)/examples
+
+consumers: stage
+	cmake -S tests/consumers -B $(BUILD)/consumers -DCMAKE_BUILD_TYPE=Debug -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
+	cmake --build $(BUILD)/consumers -j2
+	cd $(BUILD)/consumers && ctest --output-on-failure
+
+bench: runtime ## measure the cost of a call beside ONNX Runtime's own
+	cargo bench --locked
+
+fixtures: ## make tests/fixtures again (needs python3 with onnx)
+	python3 scripts/make_fixtures.py tests/fixtures
+
+clean: ## remove everything that was built or fetched
+	rm -rf $(BUILD) target

@@ -1,0 +1,168 @@
+// A C++17 program that uses every class of ernie.hpp. Arguments: the demo model, the fixtures.
+#include <ernie.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+static_assert(std::is_nothrow_move_constructible_v<ernie::Model> && std::is_nothrow_move_assignable_v<ernie::Model>);
+static_assert(std::is_nothrow_move_constructible_v<ernie::Result> && !std::is_copy_constructible_v<ernie::Result>);
+static_assert(std::is_nothrow_move_constructible_v<ernie::Tokenizer>);
+
+std::size_t other_unit_version(); // other_unit.cpp
+
+namespace {
+
+int n_failed = 0;
+
+void check(bool condition, const char *what, int line) {
+    if (!condition) {
+        ++n_failed;
+        std::fprintf(stderr, "consumer_cpp.cpp:%d: failed: %s\n", line, what);
+    }
+}
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+template <typename Function> ernie::Code code_of(Function function) {
+    try {
+        function();
+    } catch (const ernie::Error &error) {
+        CHECK(std::strlen(error.what()) > 0);
+        return error.code();
+    }
+    return ernie::Code::Ok;
+}
+
+void texts(const ernie::Model &model) {
+    const std::string owned = "房间很干净";
+    const ernie::Result both = model.encode({owned, {"好", "不好"}});
+    CHECK(both.size() == 2 && both.matrix().rows() == 2);
+    const std::vector<float> one = model.encode_one(owned);
+    for (std::size_t d = 0; d < one.size(); ++d) {
+        CHECK(std::fabs(one[d] - both.matrix().row(0)[d]) < 1e-5f);
+    }
+    std::vector<float> buffer(one.size());
+    CHECK(model.encode_into({owned}, buffer.data(), buffer.size()) == one.size());
+    CHECK(code_of([&] { model.encode_into({owned}, buffer.data(), 1); }) == ernie::Code::BufferTooSmall);
+    CHECK(model.encode({}).size() == 0 && model.infer({}).size() == 0);
+    const ernie::Result empty_pair = model.encode({{"好", std::string_view()}});
+    CHECK(empty_pair.tokens(0).input_ids.size() == 4);
+}
+
+void labels(const ernie::Model &model) {
+    const std::vector<ernie::Input> inputs = {"服务热情，非常满意", "太差了，非常失望"};
+    const ernie::Result result = model.infer(inputs, ernie::Call().top_k(1));
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto items = result.items(i);
+        CHECK(items.size() == 1 && ernie::text_of(items[0]) == (i == 0 ? "positive" : "negative"));
+    }
+    const ernie::Result sigmoid = model.infer(inputs, ernie::Call().problem(ERNIE_PROBLEM_MULTI_LABEL));
+    for (const ernie::Item &item : sigmoid.items(0)) {
+        const double logit = static_cast<double>(sigmoid.matrix().row(0)[static_cast<std::size_t>(item.id)]);
+        CHECK(std::fabs(static_cast<double>(item.score) - 1.0 / (1.0 + std::exp(-logit))) < 1e-5);
+    }
+    CHECK(model.label(0) == "negative" && !model.label(9));
+    CHECK(model.info().n_labels == 2 && model.stats().n_runs > 0);
+}
+
+void tokens(const std::string &dir) {
+    const ernie::Tokenizer tokenizer(dir);
+    const ernie::Result result = tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ERNIE_SPECIAL_TOKENS_PLAIN));
+    const ernie::Result known = tokenizer.encode({"好[MASK]"});
+    CHECK(known.tokens(0).input_ids.size() == 4 && result.tokens(0).input_ids.size() > 4);
+    CHECK(tokenizer.decode(known.tokens(0).input_ids, ERNIE_DECODE_KEEP_SPECIAL_TOKENS) == "[CLS] 好 [MASK] [SEP]");
+    CHECK(tokenizer.vocab_size() > 1000);
+    CHECK(code_of([&] { (void)tokenizer.decode({-1}); }) == ernie::Code::InvalidArgument);
+}
+
+void every_type(const std::string &fixtures) {
+    const ernie::Model model(fixtures + "/every_type", ernie::Options().set("task", "tensors"));
+    const ernie_str strings[2] = {{"房间", 6}, {"", 0}};
+    const unsigned char bytes[16] = {1, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+    struct Type {
+        const char *name;
+        std::uint32_t number;
+        std::size_t size;
+    };
+    const std::vector<Type> types = {
+        {"float", ERNIE_TYPE_FLOAT32, 4},  {"uint8", ERNIE_TYPE_UINT8, 1},   {"int8", ERNIE_TYPE_INT8, 1},
+        {"uint16", ERNIE_TYPE_UINT16, 2},  {"int16", ERNIE_TYPE_INT16, 2},   {"int32", ERNIE_TYPE_INT32, 4},
+        {"int64", ERNIE_TYPE_INT64, 8},    {"string", ERNIE_TYPE_STRING, 0}, {"bool", ERNIE_TYPE_BOOL, 1},
+        {"float16", ERNIE_TYPE_FLOAT16, 2}, {"double", ERNIE_TYPE_FLOAT64, 8}, {"uint32", ERNIE_TYPE_UINT32, 4},
+        {"uint64", ERNIE_TYPE_UINT64, 8},  {"bfloat16", ERNIE_TYPE_BFLOAT16, 2},
+    };
+    alignas(8) unsigned char data[16];
+    std::memcpy(data, bytes, sizeof data);
+    std::vector<ernie::TensorView> inputs;
+    for (const Type &type : types) {
+        const bool is_string = type.number == ERNIE_TYPE_STRING;
+        const void *values = is_string ? static_cast<const void *>(strings) : data;
+        inputs.push_back({std::string(type.name) + "_in", type.number, {1, 2}, values,
+                          is_string ? sizeof strings : 2 * type.size});
+    }
+    const ernie::Result result = model.infer_tensors(inputs);
+    const auto outputs = result.tensors();
+    CHECK(outputs.size() == types.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        CHECK(outputs[i].element_type == types[i].number && outputs[i].n_bytes == inputs[i].n_bytes);
+        if (types[i].number == ERNIE_TYPE_STRING) {
+            const auto *got = static_cast<const ernie_str *>(outputs[i].data);
+            CHECK(std::string(got[0].data, got[0].len) == "房间" && got[1].len == 0);
+        } else {
+            CHECK(std::memcmp(outputs[i].data, data, outputs[i].n_bytes) == 0);
+        }
+    }
+    CHECK(code_of([&] { (void)outputs[1].floats(); }) == ernie::Code::InvalidArgument);
+}
+
+void sharing(ernie::Model model) {
+    ernie::Model copy = model;
+    const ernie::Model moved = std::move(model);
+    std::vector<std::thread> threads;
+    const std::vector<float> wanted = moved.encode_one("房间很干净");
+    std::vector<int> right(4, 0);
+    for (std::size_t t = 0; t < right.size(); ++t) {
+        threads.emplace_back([&, t] { right[t] = moved.encode_one("房间很干净") == wanted ? 1 : 0; });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    CHECK(right == std::vector<int>(4, 1));
+    copy = moved;
+    CHECK(copy.raw() == moved.raw());
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        return 2;
+    }
+    try {
+        int n_messages = 0;
+        ernie::set_log_callback([&](std::int32_t, std::string_view, std::string_view) { ++n_messages; }, ERNIE_LOG_INFO);
+        const ernie::Model model(argv[1]);
+        CHECK(n_messages > 0);
+        ernie::set_log_callback(nullptr, ERNIE_LOG_OFF);
+        CHECK(ernie::version() == ERNIE_VERSION_NUMBER && other_unit_version() == ERNIE_VERSION_NUMBER);
+        CHECK(!ernie::build_info().empty() && !ernie::runtime_info().empty());
+        texts(model);
+        labels(model);
+        tokens(argv[1]);
+        every_type(argv[2]);
+        sharing(model);
+        CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);
+        CHECK(code_of([] { ernie::Options().set("a", "b"); }) == ernie::Code::InvalidArgument);
+        CHECK(code_of([] { ernie::Options().provider("abacus"); }) == ernie::Code::InvalidArgument);
+        CHECK(code_of([] { ernie::load_runtime("/nowhere.so"); }) == ernie::Code::InvalidArgument);
+    } catch (const ernie::Error &error) {
+        std::fprintf(stderr, "consumer_cpp: %s\n", error.what());
+        return 1;
+    }
+    std::printf("consumer_cpp: %d checks failed\n", n_failed);
+    return n_failed != 0;
+}
