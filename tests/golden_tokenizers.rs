@@ -2,7 +2,12 @@
 //!
 //! The data lies outside the project (`ERNIE_TEST_DATA`, default `../shared/data`); a group whose folder is absent is
 //! skipped and named. Every group counts its lines and mismatches, the table is printed, and no mismatch is allowed.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a test reports what it compared and stops at bad data")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test reports what it compared and stops at bad data"
+)]
 
 use ernie::model_dir::tokenizer::{BertVariant, Scheme, TokenizerSpec};
 use ernie::tokenize::{EncodeOptions, Encoding, Tokenizer};
