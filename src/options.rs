@@ -171,8 +171,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ("truncation", "truncate or error"),
     ("special_tokens", "recognize or plain"),
     ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp or tokenizer.json"),
-    ("task", "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
-              information_extraction or tensors"),
+    (
+        "task",
+        "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
+              information_extraction or tensors",
+    ),
     ("problem", "auto, single_label, multi_label or regression"),
     ("graph", "the graph's file name in the directory"),
     ("inputs", "role=name,... with the roles input_ids, token_type_ids, attention_mask, position_ids, task_type_ids"),
@@ -302,9 +305,14 @@ mod tests {
     #[test]
     fn a_bad_value_is_refused_and_changes_nothing() {
         let mut options = Options::default();
-        for (key, value) in
-            [("threads", "-1"), ("max_rows", "0"), ("provider", "gpu"), ("inputs", "a"), ("device_id", "-2"), ("graph", "")]
-        {
+        for (key, value) in [
+            ("threads", "-1"),
+            ("max_rows", "0"),
+            ("provider", "gpu"),
+            ("inputs", "a"),
+            ("device_id", "-2"),
+            ("graph", ""),
+        ] {
             assert!(matches!(options.set(key, value), Err(Error::InvalidArgument(_))), "{key}={value}");
         }
         assert_eq!(options.max_rows, 32);
@@ -314,10 +322,23 @@ mod tests {
     fn every_listed_key_can_be_set() {
         let mut options = Options::default();
         for (key, value) in [
-            ("provider", "cuda"), ("device_id", "1"), ("threads", "2"), ("spinning", "on"), ("arena", "shrink"),
-            ("precision", "f32"), ("max_rows", "4"), ("max_batch_tokens", "99"), ("max_tokens", "12"),
-            ("truncation", "error"), ("special_tokens", "plain"), ("tokenizer", "bert"), ("task", "tensors"),
-            ("problem", "regression"), ("graph", "a.onnx"), ("inputs", "input_ids=x"), ("outputs", "logits=y"),
+            ("provider", "cuda"),
+            ("device_id", "1"),
+            ("threads", "2"),
+            ("spinning", "on"),
+            ("arena", "shrink"),
+            ("precision", "f32"),
+            ("max_rows", "4"),
+            ("max_batch_tokens", "99"),
+            ("max_tokens", "12"),
+            ("truncation", "error"),
+            ("special_tokens", "plain"),
+            ("tokenizer", "bert"),
+            ("task", "tensors"),
+            ("problem", "regression"),
+            ("graph", "a.onnx"),
+            ("inputs", "input_ids=x"),
+            ("outputs", "logits=y"),
         ] {
             options.set(key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
             assert!(KEYS.iter().any(|(k, _)| *k == key));

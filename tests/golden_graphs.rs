@@ -1,6 +1,14 @@
 //! Exported graphs give what the reference gave: cases `10*_onnx_*` of the reference data, ids exactly and outputs
 //! element by element, each text alone and all in one call.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::path::Path;
@@ -53,12 +61,15 @@ impl Case {
         let wanted_ids: Vec<i64> = serde_json::from_value(input["input_ids"].clone()).unwrap();
         assert_eq!(ids, wanted_ids, "{id}: input_ids");
         let names = input["outputs"].as_object().unwrap();
-        names.keys().map(|name| {
-            let output = outputs.iter().find(|t| t.name == *name).unwrap_or_else(|| panic!("no output {name}"));
-            let (shape, wanted) = self.wanted(input, name);
-            assert_eq!(output.shape, shape, "{id}: shape of {name}");
-            assert_close(&format!("{id}/{name}"), &output.to_f32().unwrap(), &wanted, self.atol, rtol)
-        }).fold(0.0, f32::max)
+        names
+            .keys()
+            .map(|name| {
+                let output = outputs.iter().find(|t| t.name == *name).unwrap_or_else(|| panic!("no output {name}"));
+                let (shape, wanted) = self.wanted(input, name);
+                assert_eq!(output.shape, shape, "{id}: shape of {name}");
+                assert_close(&format!("{id}/{name}"), &output.to_f32().unwrap(), &wanted, self.atol, rtol)
+            })
+            .fold(0.0, f32::max)
     }
 }
 
@@ -68,15 +79,22 @@ fn input(value: &Value) -> Input<'_> {
 
 fn check_case(dir: &Path) -> (usize, f32, f32) {
     let case = Case::open(dir);
-    let alone = case.inputs().iter().map(|value| {
-        let output = case.model.infer(&[input(value)], &case.call).unwrap_or_else(|e| panic!("{}", e.report()));
-        case.compare(value, &output.encodings[0].input_ids, &output.raw_outputs[0], 0.0)
-    }).fold(0.0, f32::max);
+    let alone = case
+        .inputs()
+        .iter()
+        .map(|value| {
+            let output = case.model.infer(&[input(value)], &case.call).unwrap_or_else(|e| panic!("{}", e.report()));
+            case.compare(value, &output.encodings[0].input_ids, &output.raw_outputs[0], 0.0)
+        })
+        .fold(0.0, f32::max);
     let inputs: Vec<Input<'_>> = case.inputs().iter().map(input).collect();
     let output = case.model.infer(&inputs, &case.call).unwrap();
-    let together = case.inputs().iter().enumerate().map(|(i, value)| {
-        case.compare(value, &output.encodings[i].input_ids, &output.raw_outputs[i], 0.0)
-    }).fold(0.0, f32::max);
+    let together = case
+        .inputs()
+        .iter()
+        .enumerate()
+        .map(|(i, value)| case.compare(value, &output.encodings[i].input_ids, &output.raw_outputs[i], 0.0))
+        .fold(0.0, f32::max);
     (inputs.len(), alone, together)
 }
 

@@ -75,9 +75,10 @@ pub struct ernie_call {
 }
 
 fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
-    choices.get(value as usize).copied().ok_or_else(|| {
-        Error::argument(format!("call.{field} is {value}, it goes from 0 to {}", choices.len() - 1))
-    })
+    choices
+        .get(value as usize)
+        .copied()
+        .ok_or_else(|| Error::argument(format!("call.{field} is {value}, it goes from 0 to {}", choices.len() - 1)))
 }
 
 /// The caller's wishes, checked; the defaults for NULL.

@@ -24,9 +24,8 @@ pub const ERNIE_LOG_TRACE: i32 = 5;
 /// Receives log messages. `level` is one of `ERNIE_LOG_...`; `target` says which part speaks (`onnxruntime`,
 /// `ernie::...`); both strings are NUL-terminated UTF-8 and live only during the call. Called from any thread, also
 /// from several at once; it must not unwind or call this library.
-pub type ernie_log_fn = Option<
-    unsafe extern "C" fn(user: *mut c_void, level: i32, target: *const c_char, message: *const c_char),
->;
+pub type ernie_log_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, level: i32, target: *const c_char, message: *const c_char)>;
 
 /// The version of the library as a number: `major * 10000 + minor * 100 + patch`, as `ERNIE_VERSION_NUMBER` is that
 /// of the header.

@@ -69,8 +69,9 @@ pub unsafe extern "C" fn ernie_options_set(
 ) -> *mut ernie_status {
     fallible(|| {
         // SAFETY: the caller's obligation.
-        let (options, key, value) =
-            unsafe { (boundary::out(options, "options")?, boundary::c_str(key, "key")?, boundary::c_str(value, "value")?) };
+        let (options, key, value) = unsafe {
+            (boundary::out(options, "options")?, boundary::c_str(key, "key")?, boundary::c_str(value, "value")?)
+        };
         options.0.set(key, value)
     })
 }

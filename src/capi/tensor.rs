@@ -122,8 +122,9 @@ pub(super) unsafe fn read<'a>(tensors: *const ernie_tensor, n_tensors: usize) ->
 
 unsafe fn read_one<'a>(tensor: &ernie_tensor) -> Result<InputTensor<'a>> {
     // SAFETY: the caller's obligation.
-    let (name, dims) =
-        unsafe { (boundary::c_str(tensor.name, "name")?, boundary::slice(tensor.shape, tensor.n_dims as usize, "shape")?) };
+    let (name, dims) = unsafe {
+        (boundary::c_str(tensor.name, "name")?, boundary::slice(tensor.shape, tensor.n_dims as usize, "shape")?)
+    };
     let element_type = ElementType::from_number(tensor.element_type)
         .ok_or_else(|| Error::argument(format!("{name} has the unknown element type {}", tensor.element_type)))?;
     let shape = dims
@@ -131,7 +132,8 @@ unsafe fn read_one<'a>(tensor: &ernie_tensor) -> Result<InputTensor<'a>> {
         .map(|dim| usize::try_from(*dim))
         .collect::<std::result::Result<Vec<usize>, _>>()
         .map_err(|_| Error::argument(format!("{name} has a negative dimension in {dims:?}")))?;
-    let size_bytes = if element_type == ElementType::String { size_of::<ernie_str>() } else { element_type.size_bytes() };
+    let size_bytes =
+        if element_type == ElementType::String { size_of::<ernie_str>() } else { element_type.size_bytes() };
     let n_elements = shape.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
     let n_bytes = n_elements.and_then(|n| n.checked_mul(size_bytes));
     if n_bytes != Some(tensor.n_bytes) {

@@ -42,7 +42,10 @@ const INPUT_ALIASES: &[(InputRole, &[&str])] = &[
 
 const OUTPUT_ALIASES: &[(OutputRole, &[&str])] = &[
     (OutputRole::Logits, &["logits", "prediction_logits"]),
-    (OutputRole::LastHiddenState, &["last_hidden_state", "sequence_output", "encoded", "hidden_states", "token_embeddings"]),
+    (
+        OutputRole::LastHiddenState,
+        &["last_hidden_state", "sequence_output", "encoded", "hidden_states", "token_embeddings"],
+    ),
     (OutputRole::PoolerOutput, &["pooler_output", "pooled_output", "pooled"]),
     (OutputRole::StartLogits, &["start_logits", "start_prob"]),
     (OutputRole::EndLogits, &["end_logits", "end_prob"]),
@@ -123,8 +126,7 @@ impl Binding {
     ) -> Result<Self> {
         let bound = bind_inputs(inputs, named_inputs).map_err(|e| with_list(e, inputs, outputs))?;
         let (fixed_rows, fixed_tokens) = fixed_dims(inputs)?;
-        let outputs_bound =
-            bind_outputs(outputs, named_outputs, hints).map_err(|e| with_list(e, inputs, outputs))?;
+        let outputs_bound = bind_outputs(outputs, named_outputs, hints).map_err(|e| with_list(e, inputs, outputs))?;
         Ok(Self { inputs: bound, outputs: outputs_bound, fixed_rows, fixed_tokens })
     }
 
@@ -168,8 +170,7 @@ fn bind_inputs(inputs: &[TensorInfo], named: &[(String, String)]) -> Result<Vec<
 }
 
 fn roles_by_name(inputs: &[TensorInfo]) -> Result<Vec<InputRole>> {
-    let by_alias: Vec<Option<InputRole>> =
-        inputs.iter().map(|info| find_alias(INPUT_ALIASES, &info.name)).collect();
+    let by_alias: Vec<Option<InputRole>> = inputs.iter().map(|info| find_alias(INPUT_ALIASES, &info.name)).collect();
     if let Some(roles) = by_alias.iter().copied().collect::<Option<Vec<_>>>() {
         return Ok(roles);
     }
@@ -220,9 +221,8 @@ fn is_numbered(name: &str) -> bool {
 }
 
 fn bound_input(info: &TensorInfo, role: InputRole) -> Result<BoundInput> {
-    let element_type = info.element_type.filter(|t| {
-        t.is_integer() || (role == InputRole::AttentionMask && *t != ElementType::String)
-    });
+    let element_type =
+        info.element_type.filter(|t| t.is_integer() || (role == InputRole::AttentionMask && *t != ElementType::String));
     let Some(element_type) = element_type else {
         return Err(refuse(format!("input {info} has a type that {} cannot have", role.name())));
     };

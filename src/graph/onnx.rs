@@ -184,7 +184,9 @@ fn check_external(path: &Path, tensor: &TensorProto) -> Result<()> {
     let location = entry(tensor, "location").ok_or_else(|| fail("without a location".into()))?;
     let relative = Path::new(location);
     let shown = location.escape_debug().to_string();
-    if relative.components().next().is_none() || !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+    if relative.components().next().is_none()
+        || !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+    {
         return Err(fail(format!("\"{shown}\" is not inside the model's directory")));
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -19,10 +19,7 @@ pub(crate) fn items(logits: &[f32], problem: Problem, top_k: usize, label: impl 
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     order.truncate(top_k);
-    order
-        .into_iter()
-        .map(|id| Item { id: id as i64, score: scores[id], text: label(id), begin: 0, end: 0 })
-        .collect()
+    order.into_iter().map(|id| Item { id: id as i64, score: scores[id], text: label(id), begin: 0, end: 0 }).collect()
 }
 
 /// `exp(x_i - max) / sum`, summed in f64.

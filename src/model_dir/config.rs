@@ -109,7 +109,10 @@ pub(super) fn read_json(path: &Path, max_bytes: u64) -> Result<Map<String, Value
         return Err(Error::model(path, "not a regular file"));
     }
     if metadata.len() > max_bytes {
-        return Err(Error::model(path, format!("{} bytes, more than the {max_bytes} read of such a file", metadata.len())));
+        return Err(Error::model(
+            path,
+            format!("{} bytes, more than the {max_bytes} read of such a file", metadata.len()),
+        ));
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
@@ -192,7 +195,8 @@ impl ConfigFile {
         let mut labels = vec![None; map.len()];
         for (id, label) in map {
             let slot = id.parse().ok().and_then(|i: usize| labels.get_mut(i));
-            let slot = slot.ok_or_else(|| self.fail("id2label", &format!("id \"{id}\" is not one of 0..{}", map.len())))?;
+            let slot =
+                slot.ok_or_else(|| self.fail("id2label", &format!("id \"{id}\" is not one of 0..{}", map.len())))?;
             let text = label.as_str().map(ToOwned::to_owned).unwrap_or_else(|| label.to_string());
             *slot = Some(text);
         }

@@ -61,7 +61,10 @@ impl ModelSpec {
         };
         let weight_files: Vec<String> = names.iter().filter(|name| is_weight_file(name)).cloned().collect();
         if graph_path.is_none() && weight_files.is_empty() {
-            return Err(Error::NotFound { path: dir, what: "no model here: neither a graph (*.onnx) nor weights".into() });
+            return Err(Error::NotFound {
+                path: dir,
+                what: "no model here: neither a graph (*.onnx) nor weights".into(),
+            });
         }
         let config = Config::read(&dir, &names)?;
         Ok(Self {
@@ -117,7 +120,11 @@ fn find_graph(dir: &Path, names: &[String], options: &Options) -> Result<Option<
             if !sub.is_dir() {
                 return Ok(None);
             }
-            find_graph(&sub, &file_names(&sub)?.into_iter().filter(|n| n.ends_with(".onnx")).collect::<Vec<_>>(), options)
+            find_graph(
+                &sub,
+                &file_names(&sub)?.into_iter().filter(|n| n.ends_with(".onnx")).collect::<Vec<_>>(),
+                options,
+            )
         }
         [one] => Ok(Some(dir.join(one))),
         several if several.iter().any(|name| *name == "model.onnx") => Ok(Some(dir.join("model.onnx"))),

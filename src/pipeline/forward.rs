@@ -208,13 +208,19 @@ impl RowOutputs<'_> {
 
     /// All outputs of this text alone, under the references' names, padding removed, a leading dimension of 1.
     fn tensors(&self) -> Result<Vec<Tensor>> {
-        self.all.binding.outputs.iter().zip(self.all.tensors).map(|(bound, tensor)| {
-            let name = match bound.role {
-                Some(role) if !role.is_known_name(&tensor.name) => role.name(),
-                _ => &tensor.name,
-            };
-            self.cut(tensor, name)
-        }).collect()
+        self.all
+            .binding
+            .outputs
+            .iter()
+            .zip(self.all.tensors)
+            .map(|(bound, tensor)| {
+                let name = match bound.role {
+                    Some(role) if !role.is_known_name(&tensor.name) => role.name(),
+                    _ => &tensor.name,
+                };
+                self.cut(tensor, name)
+            })
+            .collect()
     }
 
     fn cut(&self, tensor: &Tensor, name: &str) -> Result<Tensor> {
@@ -233,7 +239,8 @@ impl RowOutputs<'_> {
         let begin = self.row * size;
         let length: usize = shape[1..].iter().product();
         let data = tensor.data.copy_range(begin..begin + length);
-        let data = data.ok_or_else(|| Error::Runtime { context: format!("output {} is short", tensor.name), source: None })?;
+        let data =
+            data.ok_or_else(|| Error::Runtime { context: format!("output {} is short", tensor.name), source: None })?;
         Ok(Tensor { name: name.to_owned(), shape, data })
     }
 

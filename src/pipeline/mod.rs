@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::batch::Policy;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
+pub use crate::heads::Item;
 use crate::heads::classify;
 use crate::heads::embed::pool;
-pub use crate::heads::Item;
 pub use crate::heads::embed::{Normalize, Pooling};
 use crate::model_dir::ModelSpec;
 use crate::options::{Options, Problem, Task};
@@ -133,9 +133,9 @@ impl Model {
     /// # Errors
     /// - [`Error::Unsupported`]: the directory has none that can be used; the message says why.
     pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
-        self.tokenizer.as_ref().map_err(|reason| {
-            Error::Unsupported(format!("{}: no tokenizer: {reason}", self.spec.dir.display()))
-        })
+        self.tokenizer
+            .as_ref()
+            .map_err(|reason| Error::Unsupported(format!("{}: no tokenizer: {reason}", self.spec.dir.display())))
     }
 
     /// Tokens of a text or pair at most, special tokens included; `None` where nothing limits them.
@@ -180,9 +180,10 @@ impl Model {
     /// The number of labels; 0 where there are none.
     #[must_use]
     pub fn n_labels(&self) -> usize {
-        let from_graph = self.binding.as_ref().filter(|_| self.task == Task::SequenceClassification).and_then(|binding| {
-            binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten()
-        });
+        let from_graph =
+            self.binding.as_ref().filter(|_| self.task == Task::SequenceClassification).and_then(|binding| {
+                binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten()
+            });
         from_graph.unwrap_or(self.spec.labels.len())
     }
 
@@ -333,8 +334,7 @@ pub fn encode_all(tokenizer: &Tokenizer, inputs: &[Input<'_>], options: &EncodeO
 }
 
 fn token_matrix(tokens: Option<(&[f32], usize)>) -> Result<Matrix> {
-    let (data, width) =
-        tokens.ok_or_else(|| Error::Unsupported("this model's graph gives no token vectors".into()))?;
+    let (data, width) = tokens.ok_or_else(|| Error::Unsupported("this model's graph gives no token vectors".into()))?;
     Ok(Matrix { n_rows: data.len() / width.max(1), n_columns: width, data: data.to_vec() })
 }
 

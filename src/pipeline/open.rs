@@ -129,9 +129,8 @@ fn name_missing_labels(spec: &mut ModelSpec, task: Task, binding: Option<&Bindin
     if !spec.labels.is_empty() || spec.family != Family::HuggingFace || task != Task::SequenceClassification {
         return;
     }
-    let n_labels = binding
-        .and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten())
-        .unwrap_or(0);
+    let n_labels =
+        binding.and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten()).unwrap_or(0);
     spec.labels = (0..n_labels).map(|id| format!("LABEL_{id}")).collect();
 }
 

@@ -59,9 +59,7 @@ pub(super) fn input<'a>(tensor: &TensorView<'a>) -> Result<SessionInputValue<'a>
         TensorDataRef::U32(data) => borrow!(data),
         TensorDataRef::U64(data) => borrow!(data),
         TensorDataRef::Bool(data) => borrow!(data),
-        TensorDataRef::String(data) => {
-            OrtTensor::from_string_array((tensor.shape, data)).map(SessionInputValue::from)
-        }
+        TensorDataRef::String(data) => OrtTensor::from_string_array((tensor.shape, data)).map(SessionInputValue::from),
     };
     value.map_err(|e| Error::argument(format!("input {} of shape {:?}: {e}", tensor.name, tensor.shape)))
 }

@@ -41,9 +41,8 @@ impl Session {
     /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let mut builder = session_builder(options)?;
-        let session = builder
-            .commit_from_file(path)
-            .map_err(|e| Error::model_from(path, "ONNX Runtime refuses the graph", e))?;
+        let session =
+            builder.commit_from_file(path).map_err(|e| Error::model_from(path, "ONNX Runtime refuses the graph", e))?;
         let inputs = session.inputs().iter().map(convert::info).collect();
         let outputs = session.outputs().iter().map(convert::info).collect();
         Ok(Self { session: Mutex::new(session), arena: options.arena, inputs, outputs })
@@ -150,7 +149,8 @@ fn register_provider(builder: &mut SessionBuilder, options: &Options) -> Result<
 }
 
 fn register<E: ExecutionProvider>(builder: &mut SessionBuilder, provider: Provider, ep: &E) -> Result<()> {
-    let fail = |reason: String, source| Error::ProviderUnavailable { provider: provider.name().to_owned(), reason, source };
+    let fail =
+        |reason: String, source| Error::ProviderUnavailable { provider: provider.name().to_owned(), reason, source };
     let loaded = runtime::loaded().map(ToString::to_string).unwrap_or_default();
     match E::is_available() {
         Ok(true) => {}

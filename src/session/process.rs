@@ -18,8 +18,12 @@ fn path_from(name: *const c_char) -> Option<PathBuf> {
 
 /// The file that holds the code at `address`.
 fn object_of(address: *const c_void) -> Option<PathBuf> {
-    let mut info =
-        libc::Dl_info { dli_fname: std::ptr::null(), dli_fbase: std::ptr::null_mut(), dli_sname: std::ptr::null(), dli_saddr: std::ptr::null_mut() };
+    let mut info = libc::Dl_info {
+        dli_fname: std::ptr::null(),
+        dli_fbase: std::ptr::null_mut(),
+        dli_sname: std::ptr::null(),
+        dli_saddr: std::ptr::null_mut(),
+    };
     // SAFETY: `dladdr` accepts any address and only writes to `info`.
     let found = unsafe { libc::dladdr(address, &raw mut info) };
     if found == 0 {

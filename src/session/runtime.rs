@@ -167,3 +167,12 @@ fn forward_log(level: LogLevel, category: &str, _id: &str, location: &str, messa
     };
     log::log!(target: "onnxruntime", level, "{message} [{category} {location}]");
 }
+
+/// The environment itself, for benchmarks that compare with ONNX Runtime's own interface.
+///
+/// # Errors
+/// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
+#[doc(hidden)]
+pub fn environment_for_benches() -> Result<Environment> {
+    environment().cloned()
+}

@@ -45,8 +45,11 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
     let infos = |get: fn(&Model) -> &[ernie::tensor::TensorInfo]| {
         model.map_or(Vec::new(), |m| get(m).iter().map(ToString::to_string).collect::<Vec<_>>())
     };
-    let roles: serde_json::Map<String, Value> =
-        model.map_or_else(|_| Vec::new(), Model::graph_roles).into_iter().map(|(role, name)| (role.into(), json!(name))).collect();
+    let roles: serde_json::Map<String, Value> = model
+        .map_or_else(|_| Vec::new(), Model::graph_roles)
+        .into_iter()
+        .map(|(role, name)| (role.into(), json!(name)))
+        .collect();
     json!({
         "directory": spec.dir,
         "graph": spec.graph_path,
@@ -76,9 +79,11 @@ fn print_lines(report: &Value) {
             Value::Null => continue,
             Value::String(text) => text.clone(),
             Value::Array(list) if list.is_empty() => continue,
-            Value::Array(list) => {
-                list.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned)).collect::<Vec<_>>().join(", ")
-            }
+            Value::Array(list) => list
+                .iter()
+                .map(|v| v.as_str().map_or_else(|| v.to_string(), ToOwned::to_owned))
+                .collect::<Vec<_>>()
+                .join(", "),
             Value::Object(map) if map.is_empty() => continue,
             Value::Object(map) => {
                 map.iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or(""))).collect::<Vec<_>>().join(" ")

@@ -85,7 +85,8 @@ impl Lines {
         if self.number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
             bytes.drain(..3);
         }
-        let end = bytes.strip_suffix(b"\n").map(|b| b.strip_suffix(b"\r").unwrap_or(b)).map_or(bytes.len(), <[u8]>::len);
+        let end =
+            bytes.strip_suffix(b"\n").map(|b| b.strip_suffix(b"\r").unwrap_or(b)).map_or(bytes.len(), <[u8]>::len);
         bytes.truncate(end);
         let content = match String::from_utf8(bytes) {
             Ok(text) => self.parse(text),

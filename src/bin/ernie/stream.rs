@@ -8,11 +8,10 @@ use ernie::model_dir::tokenizer::TokenizerSpec;
 use ernie::options::Options;
 use ernie::pipeline::{Call, Input, Model, Output, encode_all};
 use ernie::tokenize::{EncodeOptions, Tokenizer};
-use serde_json::{Map, Value, json};
 
 use crate::RunArgs;
 use crate::lines::{Line, Lines, Record};
-use crate::records;
+use crate::records::{self, Object};
 
 /// What is asked of every line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Failure {
 /// What answers: a whole model, or a tokenizer alone.
 enum Engine {
     Model(Box<Model>),
-    Tokenizer(Tokenizer, EncodeOptions),
+    Tokenizer(Box<Tokenizer>, EncodeOptions),
 }
 
 impl Engine {
@@ -74,7 +73,7 @@ impl Engine {
             special_tokens_in_text: options.special_tokens_in_text,
             ..EncodeOptions::default()
         };
-        Ok(Self::Tokenizer(tokenizer, encode_options))
+        Ok(Self::Tokenizer(Box::new(tokenizer), encode_options))
     }
 
     fn answer(&self, inputs: &[Input<'_>], call: &Call, kind: Kind) -> ernie::error::Result<Output> {
@@ -87,16 +86,16 @@ impl Engine {
         }
     }
 
-    fn object(&self, output: &Output, index: usize, kind: Kind, raw: bool) -> Map<String, Value> {
-        let mut object = match self {
+    fn object(&self, output: &Output, index: usize, kind: Kind, raw: bool) -> Object {
+        let object = match self {
             Self::Tokenizer(tokenizer, _) => records::tokens(&output.encodings[index], tokenizer),
             Self::Model(_) if kind == Kind::Encode => records::vectors(output, index),
             Self::Model(_) => records::items(output, index),
         };
-        if let Self::Model(_) = self {
-            records::add_encoding(&mut object, output, index, raw);
+        match self {
+            Self::Model(_) => records::add_encoding(object, output, index, raw),
+            Self::Tokenizer(..) => object,
         }
-        object
     }
 }
 
@@ -155,7 +154,7 @@ fn answer_chunk(
             Err(reason) => {
                 n_bad += 1;
                 warn(&format!("line {}: {reason}", line.number));
-                records::object(json!({ "line": line.number, "error": reason }))
+                Object::default().with("line", &line.number).with("error", &reason)
             }
         };
         serde_json::to_writer(&mut *out, &object).map_err(|e| Failure::Output(e.into()))?;
@@ -171,7 +170,7 @@ fn alone(
     call: &Call,
     kind: Kind,
     raw: bool,
-) -> Result<Result<Map<String, Value>, String>, Failure> {
+) -> Result<Result<Object, String>, Failure> {
     match engine.answer(&[input], call, kind) {
         Ok(output) => Ok(Ok(engine.object(&output, 0, kind, raw))),
         Err(Error::TextTooLong { n_tokens, max_tokens, .. }) => {

@@ -1,0 +1,20 @@
+#!/bin/sh
+# The README's program, with the README's CMake lines, builds as shown and runs; the README's commands of the tool run.
+# Usage: readme.sh README PREFIX ROOT
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+block() { awk -v fence="\`\`\`$1" '$0 == fence {on = 1; next} /^```/ {on = 0} on' "$2"; }
+block cpp "$1" > "$work/quick_tour.cpp"
+block cmake "$1" > "$work/CMakeLists.txt"
+[ "$(wc -l < "$work/quick_tour.cpp")" -ge 15 ]
+diff "$work/quick_tour.cpp" "$3/cpp-examples/quick_tour.cpp"
+cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$2" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" > "$work/log" || { cat "$work/log"; exit 1; }
+cmake --build "$work/build" > "$work/log" || { cat "$work/log"; exit 1; }
+cd "$3"
+"$work/build/quick_tour" | grep -q '2 texts'
+block sh "$1" | grep 'build/stage/bin/ernie' | sed "s|build/stage|$2|" > "$work/commands"
+[ "$(wc -l < "$work/commands")" -ge 4 ]
+sh -e "$work/commands" > "$work/answers"
+grep -q '"label":"positive"' "$work/answers"
+grep -q '"outputs":{"logits":{"shape":\[1,2\]' "$work/answers"
