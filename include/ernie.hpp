@@ -45,11 +45,11 @@ enum class Code : std::int32_t {
 
 /// A failed call: what() says what is wrong and where.
 class Error : public std::runtime_error {
-public:
+  public:
     Error(Code code, const std::string &message) : std::runtime_error(message), code_(code) {}
     [[nodiscard]] Code code() const noexcept { return code_; }
 
-private:
+  private:
     Code code_;
 };
 
@@ -79,7 +79,7 @@ inline std::string_view view(ernie_str text) noexcept { return {text.data, text.
 
 /// A read-only view of consecutive values, as std::span of C++20.
 template <typename T> class Span {
-public:
+  public:
     Span() noexcept = default;
     Span(const T *data, std::size_t size) noexcept : data_(data), size_(size) {}
     Span(const std::vector<T> &values) noexcept : data_(values.data()), size_(values.size()) {}
@@ -93,14 +93,14 @@ public:
     [[nodiscard]] const T *end() const noexcept { return data_ + size_; }
     [[nodiscard]] const T &operator[](std::size_t index) const noexcept { return data_[index]; }
 
-private:
+  private:
     const T *data_ = nullptr;
     std::size_t size_ = 0;
 };
 
 /// A text, or a text and its pair. Refers to the caller's memory for the time of the call.
 class Input {
-public:
+  public:
     Input(std::string_view text) noexcept : input_{str(text), {nullptr, 0}} {}
     Input(const char *text) noexcept : Input(std::string_view(text)) {}
     Input(const std::string &text) noexcept : Input(std::string_view(text)) {}
@@ -108,7 +108,7 @@ public:
 
     [[nodiscard]] const ernie_input &raw() const noexcept { return input_; }
 
-private:
+  private:
     /// An empty view may hold NULL, which as a pair would mean "none".
     static ernie_str str(std::string_view text) noexcept {
         return {text.data() == nullptr ? "" : text.data(), text.size()};
@@ -125,7 +125,7 @@ inline std::string_view text_of(const Item &item) noexcept { return detail::view
 
 /// Rows of floats.
 class Matrix {
-public:
+  public:
     explicit Matrix(ernie_matrix matrix) noexcept : matrix_(matrix) {}
     [[nodiscard]] std::size_t rows() const noexcept { return matrix_.n_rows; }
     [[nodiscard]] std::size_t columns() const noexcept { return matrix_.n_columns; }
@@ -134,7 +134,7 @@ public:
         return {matrix_.data + index * matrix_.n_columns, matrix_.n_columns};
     }
 
-private:
+  private:
     ernie_matrix matrix_;
 };
 
@@ -170,7 +170,7 @@ struct TensorView {
 
 /// What one call wants; every setter returns the object, so that they can be chained.
 class Call {
-public:
+  public:
     Call &pooling(std::uint32_t value) noexcept { return set(call_.pooling, value); }
     Call &normalize(std::uint32_t value) noexcept { return set(call_.normalize, value); }
     Call &truncation(std::uint32_t value) noexcept { return set(call_.truncation, value); }
@@ -184,7 +184,7 @@ public:
     }
     [[nodiscard]] const ernie_call *raw() const noexcept { return &call_; }
 
-private:
+  private:
     Call &set(std::uint32_t &field, std::uint32_t value) noexcept {
         field = value;
         return *this;
@@ -194,7 +194,7 @@ private:
 
 /// How a model or tokenizer is opened. ernie_options_set lists the keys.
 class Options {
-public:
+  public:
     Options() : handle_(ernie_options_new()) {
         if (!handle_) {
             throw Error(Code::OutOfMemory, "out of memory");
@@ -211,13 +211,13 @@ public:
     }
     [[nodiscard]] const ernie_options *raw() const noexcept { return handle_.get(); }
 
-private:
+  private:
     detail::Handle<ernie_options> handle_;
 };
 
 /// What a call gave. Immutable. Views of a temporary Result would dangle, so they are only given by named ones.
 class Result {
-public:
+  public:
     explicit Result(ernie_result *handle) noexcept : handle_(handle) {}
 
     /// The number of inputs of the call.
@@ -253,8 +253,8 @@ public:
         ernie_tokens raw = ERNIE_TOKENS_INIT;
         detail::check(ernie_result_tokens(handle_.get(), index, &raw));
         const std::size_t n = raw.n_tokens;
-        return {{raw.input_ids, n}, {raw.token_type_ids, n}, {raw.attention_mask, n}, {raw.offsets, n},
-                {raw.sequence, n},  raw.n_truncated_tokens};
+        return {{raw.input_ids, n}, {raw.token_type_ids, n}, {raw.attention_mask, n},
+                {raw.offsets, n},   {raw.sequence, n},       raw.n_truncated_tokens};
     }
     Tokens tokens(std::size_t) const && = delete;
 
@@ -280,13 +280,13 @@ public:
 
     [[nodiscard]] const ernie_result *raw() const noexcept { return handle_.get(); }
 
-private:
+  private:
     detail::Handle<ernie_result> handle_;
 };
 
 /// Turns texts into token ids and back. Needs no ONNX Runtime.
 class Tokenizer {
-public:
+  public:
     explicit Tokenizer(const std::string &dir, const Options &options = Options()) {
         ernie_tokenizer *raw = nullptr;
         detail::check(ernie_tokenizer_open(dir.c_str(), options.raw(), &raw));
@@ -311,13 +311,13 @@ public:
         return std::string(result.text());
     }
 
-private:
+  private:
     detail::Handle<ernie_tokenizer> handle_;
 };
 
 /// A model, ready to run. Copies share it.
 class Model {
-public:
+  public:
     /// Opens a directory, or an .onnx file in one.
     explicit Model(const std::string &path, const Options &options = Options()) {
         ernie_model *raw = nullptr;
@@ -390,7 +390,7 @@ public:
 
     [[nodiscard]] const ernie_model *raw() const noexcept { return handle_.get(); }
 
-private:
+  private:
     template <typename Function> [[nodiscard]] Result run(Function call_c, Inputs inputs, const Call &call) const {
         ernie_result *raw = nullptr;
         detail::check(call_c(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()), inputs.size(),

@@ -205,7 +205,8 @@ static void calls(void) {
         ernie_call known;
         uint32_t more[2];
     } newer;
-    uint32_t *fields[] = {&call.pooling, &call.normalize, &call.truncation, &call.special_tokens, &call.problem, &call.outputs};
+    uint32_t *fields[] = {&call.pooling,        &call.normalize, &call.truncation,
+                          &call.special_tokens, &call.problem,   &call.outputs};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; ++i) {
         *fields[i] = 77;
         FAILS(ernie_encode(model, &input, 1, &call, &result), ERNIE_ERROR_INVALID_ARGUMENT, "call.");

@@ -71,7 +71,8 @@ void labels(const ernie::Model &model) {
 
 void tokens(const std::string &dir) {
     const ernie::Tokenizer tokenizer(dir);
-    const ernie::Result result = tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ERNIE_SPECIAL_TOKENS_PLAIN));
+    const ernie::Result result =
+        tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ERNIE_SPECIAL_TOKENS_PLAIN));
     const ernie::Result known = tokenizer.encode({"好[MASK]"});
     CHECK(known.tokens(0).input_ids.size() == 4 && result.tokens(0).input_ids.size() > 4);
     CHECK(tokenizer.decode(known.tokens(0).input_ids, ERNIE_DECODE_KEEP_SPECIAL_TOKENS) == "[CLS] 好 [MASK] [SEP]");
@@ -89,11 +90,11 @@ void every_type(const std::string &fixtures) {
         std::size_t size;
     };
     const std::vector<Type> types = {
-        {"float", ERNIE_TYPE_FLOAT32, 4},  {"uint8", ERNIE_TYPE_UINT8, 1},   {"int8", ERNIE_TYPE_INT8, 1},
-        {"uint16", ERNIE_TYPE_UINT16, 2},  {"int16", ERNIE_TYPE_INT16, 2},   {"int32", ERNIE_TYPE_INT32, 4},
-        {"int64", ERNIE_TYPE_INT64, 8},    {"string", ERNIE_TYPE_STRING, 0}, {"bool", ERNIE_TYPE_BOOL, 1},
-        {"float16", ERNIE_TYPE_FLOAT16, 2}, {"double", ERNIE_TYPE_FLOAT64, 8}, {"uint32", ERNIE_TYPE_UINT32, 4},
-        {"uint64", ERNIE_TYPE_UINT64, 8},  {"bfloat16", ERNIE_TYPE_BFLOAT16, 2},
+        {"float", ERNIE_TYPE_FLOAT32, 4},   {"uint8", ERNIE_TYPE_UINT8, 1},       {"int8", ERNIE_TYPE_INT8, 1},
+        {"uint16", ERNIE_TYPE_UINT16, 2},   {"int16", ERNIE_TYPE_INT16, 2},       {"int32", ERNIE_TYPE_INT32, 4},
+        {"int64", ERNIE_TYPE_INT64, 8},     {"string", ERNIE_TYPE_STRING, 0},     {"bool", ERNIE_TYPE_BOOL, 1},
+        {"float16", ERNIE_TYPE_FLOAT16, 2}, {"double", ERNIE_TYPE_FLOAT64, 8},    {"uint32", ERNIE_TYPE_UINT32, 4},
+        {"uint64", ERNIE_TYPE_UINT64, 8},   {"bfloat16", ERNIE_TYPE_BFLOAT16, 2},
     };
     alignas(8) unsigned char data[16];
     std::memcpy(data, bytes, sizeof data);
@@ -101,8 +102,8 @@ void every_type(const std::string &fixtures) {
     for (const Type &type : types) {
         const bool is_string = type.number == ERNIE_TYPE_STRING;
         const void *values = is_string ? static_cast<const void *>(strings) : data;
-        inputs.push_back({std::string(type.name) + "_in", type.number, {1, 2}, values,
-                          is_string ? sizeof strings : 2 * type.size});
+        inputs.push_back(
+            {std::string(type.name) + "_in", type.number, {1, 2}, values, is_string ? sizeof strings : 2 * type.size});
     }
     const ernie::Result result = model.infer_tensors(inputs);
     const auto outputs = result.tensors();
@@ -144,7 +145,8 @@ int main(int argc, char **argv) {
     }
     try {
         int n_messages = 0;
-        ernie::set_log_callback([&](std::int32_t, std::string_view, std::string_view) { ++n_messages; }, ERNIE_LOG_INFO);
+        ernie::set_log_callback([&](std::int32_t, std::string_view, std::string_view) { ++n_messages; },
+                                ERNIE_LOG_INFO);
         const ernie::Model model(argv[1]);
         CHECK(n_messages > 0);
         ernie::set_log_callback(nullptr, ERNIE_LOG_OFF);

@@ -1,6 +1,6 @@
 //! What the integration tests share: the runtime, the reference data, element-wise comparison.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::panic, clippy::print_stdout, reason = "each test binary uses a part")]
 
 use std::path::{Path, PathBuf};
 
