@@ -22,7 +22,6 @@ demo: examples ## build, install to build/stage, and classify real reviews throu
 
 test: runtime stage ## all tests: Rust, then C99 and C++17 programs through CTest
 	cargo test --locked --features test-hooks
-	cargo build --locked --lib --features test-hooks
 	$(MAKE) consumers
 
 lint: tools ## formatting, clippy, rustdoc and clang-format, warnings are errors
@@ -66,6 +65,7 @@ examples: stage
 	cmake --build $(BUILD)/examples
 
 consumers: stage
+	cargo build --locked --lib --features test-hooks
 	cmake -S tests/consumers -B $(BUILD)/consumers -DCMAKE_BUILD_TYPE=Debug -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
 	cmake --build $(BUILD)/consumers -j2
 	cd $(BUILD)/consumers && ctest --output-on-failure

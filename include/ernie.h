@@ -34,6 +34,12 @@
 #define ERNIE_VERSION_NUMBER 100
 #define ERNIE_VERSION_STRING "0.1.0"
 
+/* Initialisers: the struct's size, and 0 for everything else. */
+#define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
+#define ERNIE_TOKENS_INIT { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }
+
 /*
  Success: the status pointer is NULL.
  */
@@ -1084,9 +1090,3 @@ struct ernie_status *ernie_infer_tensors(const struct ernie_model *model,
 #endif  // __cplusplus
 
 #endif  /* ERNIE_H */
-
-/* Initialisers: the struct's size, and 0 for everything else. */
-#define ERNIE_CALL_INIT { (uint32_t)sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }
-#define ERNIE_MODEL_INFO_INIT { (uint32_t)sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
-#define ERNIE_MODEL_STATISTICS_INIT { (uint32_t)sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
-#define ERNIE_TOKENS_INIT { (uint32_t)sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }

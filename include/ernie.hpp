@@ -15,6 +15,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -75,6 +76,21 @@ inline void check(ernie_status *raw) {
 
 inline std::string_view view(ernie_str text) noexcept { return {text.data, text.len}; }
 
+/// A struct of ernie.h that begins with its own size; everything else is 0.
+template <typename T> T sized() noexcept {
+    T value{};
+    value.struct_size = static_cast<std::uint32_t>(sizeof(T));
+    return value;
+}
+
+/// For arguments that C takes NUL-terminated: a NUL byte inside would silently cut them.
+inline const char *c_str(const std::string &text) {
+    if (text.find('\0') != std::string::npos) {
+        throw Error(Code::InvalidArgument, "a NUL byte in \"" + std::string(text.c_str()) + "\"");
+    }
+    return text.c_str();
+}
+
 } // namespace detail
 
 /// A read-only view of consecutive values, as std::span of C++20.
@@ -104,7 +120,9 @@ class Input {
     Input(std::string_view text) noexcept : input_{str(text), {nullptr, 0}} {}
     Input(const char *text) noexcept : Input(std::string_view(text)) {}
     Input(const std::string &text) noexcept : Input(std::string_view(text)) {}
-    Input(std::string_view text, std::string_view pair) noexcept : input_{str(text), str(pair)} {}
+    /// No pair (std::nullopt) and an empty one are different things.
+    Input(std::string_view text, std::optional<std::string_view> pair) noexcept
+        : input_{str(text), pair ? str(*pair) : ernie_str{nullptr, 0}} {}
 
     [[nodiscard]] const ernie_input &raw() const noexcept { return input_; }
 
@@ -189,7 +207,7 @@ class Call {
         field = value;
         return *this;
     }
-    ernie_call call_ = ERNIE_CALL_INIT;
+    ernie_call call_ = detail::sized<ernie_call>();
 };
 
 /// How a model or tokenizer is opened. ernie_options_set lists the keys.
@@ -202,11 +220,11 @@ class Options {
     }
     /// Throws Code::InvalidArgument for an unknown key or value.
     Options &set(const std::string &key, const std::string &value) {
-        detail::check(ernie_options_set(handle_.get(), key.c_str(), value.c_str()));
+        detail::check(ernie_options_set(handle_.get(), detail::c_str(key), detail::c_str(value)));
         return *this;
     }
     Options &provider(const std::string &name, std::int32_t device_id = 0) {
-        detail::check(ernie_options_set_provider(handle_.get(), name.c_str(), device_id));
+        detail::check(ernie_options_set_provider(handle_.get(), detail::c_str(name), device_id));
         return *this;
     }
     [[nodiscard]] const ernie_options *raw() const noexcept { return handle_.get(); }
@@ -250,7 +268,7 @@ class Result {
 
     /// The tokens of input `index`.
     [[nodiscard]] Tokens tokens(std::size_t index) const & {
-        ernie_tokens raw = ERNIE_TOKENS_INIT;
+        auto raw = detail::sized<ernie_tokens>();
         detail::check(ernie_result_tokens(handle_.get(), index, &raw));
         const std::size_t n = raw.n_tokens;
         return {{raw.input_ids, n}, {raw.token_type_ids, n}, {raw.attention_mask, n},
@@ -289,7 +307,7 @@ class Tokenizer {
   public:
     explicit Tokenizer(const std::string &dir, const Options &options = Options()) {
         ernie_tokenizer *raw = nullptr;
-        detail::check(ernie_tokenizer_open(dir.c_str(), options.raw(), &raw));
+        detail::check(ernie_tokenizer_open(detail::c_str(dir), options.raw(), &raw));
         handle_.reset(raw);
     }
     explicit Tokenizer(ernie_tokenizer *handle) noexcept : handle_(handle) {}
@@ -321,7 +339,7 @@ class Model {
     /// Opens a directory, or an .onnx file in one.
     explicit Model(const std::string &path, const Options &options = Options()) {
         ernie_model *raw = nullptr;
-        detail::check(ernie_model_open(path.c_str(), options.raw(), &raw));
+        detail::check(ernie_model_open(detail::c_str(path), options.raw(), &raw));
         handle_.reset(raw);
     }
     Model(const Model &other) noexcept : handle_(ernie_model_retain(other.handle_.get())) {}
@@ -333,18 +351,21 @@ class Model {
     Model &operator=(Model &&) noexcept = default;
     ~Model() = default;
 
-    [[nodiscard]] ernie_model_info info() const {
-        ernie_model_info info = ERNIE_MODEL_INFO_INIT;
+    /// What the model is; the strings live as long as it.
+    [[nodiscard]] ernie_model_info info() const & {
+        auto info = detail::sized<ernie_model_info>();
         detail::check(ernie_model_info_get(handle_.get(), &info));
         return info;
     }
-    /// The name of a label; nothing where there is none.
-    [[nodiscard]] std::optional<std::string_view> label(std::size_t id) const noexcept {
+    ernie_model_info info() const && = delete;
+    /// The name of a label, which lives as long as the model; nothing where there is none.
+    [[nodiscard]] std::optional<std::string_view> label(std::size_t id) const & noexcept {
         const char *name = ernie_model_label(handle_.get(), id);
         return name == nullptr ? std::nullopt : std::optional<std::string_view>(name);
     }
+    std::optional<std::string_view> label(std::size_t) const && = delete;
     [[nodiscard]] ernie_model_statistics stats() const {
-        ernie_model_statistics statistics = ERNIE_MODEL_STATISTICS_INIT;
+        auto statistics = detail::sized<ernie_model_statistics>();
         detail::check(ernie_model_stats(handle_.get(), &statistics));
         return statistics;
     }
@@ -408,13 +429,13 @@ inline std::string_view build_info() noexcept { return ernie_build_info(); }
 /// The ONNX Runtime in use; empty before one was loaded.
 inline std::string_view runtime_info() noexcept { return ernie_runtime_info(); }
 /// Loads ONNX Runtime from a library or directory; optional.
-inline void load_runtime(const std::string &path) { detail::check(ernie_runtime_load(path.c_str())); }
+inline void load_runtime(const std::string &path) { detail::check(ernie_runtime_load(detail::c_str(path))); }
 
 /// Receives log messages: level (ERNIE_LOG_...), target, message. Called from any thread, also from several at once.
 using LogFunction = std::function<void(std::int32_t, std::string_view, std::string_view)>;
 
-/// Sends messages up to `level` to `function`. It lives to the end of the program: calls of it may be under way in
-/// other threads at any time.
+/// Sends messages up to `level` to `function`; an empty one sends none. Throws Code::InvalidArgument for an unknown
+/// level. The function lives to the end of the program: calls of it may be under way in other threads at any time.
 inline void set_log_callback(LogFunction function, std::int32_t level) {
     static const auto call = [](void *user, std::int32_t at, const char *target, const char *message) {
         try {
@@ -423,14 +444,18 @@ inline void set_log_callback(LogFunction function, std::int32_t level) {
             // An exception must not cross the C library; a log message is not worth the program.
         }
     };
-    // Kept reachable, never freed.
+    // Kept reachable, never freed: messages may come while the program's own statics are destroyed.
+    static std::mutex &lock = *new std::mutex();
     static std::vector<std::unique_ptr<LogFunction>> &kept = *new std::vector<std::unique_ptr<LogFunction>>();
     if (!function) {
-        detail::check(ernie_set_log_callback(nullptr, nullptr, ERNIE_LOG_OFF));
+        detail::check(ernie_set_log_callback(nullptr, nullptr, level));
         return;
     }
-    kept.push_back(std::make_unique<LogFunction>(std::move(function)));
-    detail::check(ernie_set_log_callback(call, kept.back().get(), level));
+    auto owned = std::make_unique<LogFunction>(std::move(function));
+    const std::lock_guard<std::mutex> guard(lock);
+    kept.reserve(kept.size() + 1);
+    detail::check(ernie_set_log_callback(call, owned.get(), level));
+    kept.push_back(std::move(owned));
 }
 
 } // namespace ernie

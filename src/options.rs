@@ -242,8 +242,9 @@ impl Options {
     }
 
     fn set_graph(&mut self, value: &str) -> Option<()> {
-        let plain = !value.is_empty() && !value.contains('\0');
-        plain.then(|| self.graph = Some(value.to_owned()))
+        let mut parts = std::path::Path::new(value).components().peekable();
+        let inside = parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)));
+        (inside && !value.contains('\0')).then(|| self.graph = Some(value.to_owned()))
     }
 }
 
@@ -312,6 +313,7 @@ mod tests {
             ("inputs", "a"),
             ("device_id", "-2"),
             ("graph", ""),
+            ("graph", "../a.onnx"),
         ] {
             assert!(matches!(options.set(key, value), Err(Error::InvalidArgument(_))), "{key}={value}");
         }

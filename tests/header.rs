@@ -13,8 +13,7 @@ use std::path::Path;
 /// The header that the source gives now.
 fn generate(root: &Path) -> String {
     let mut config = cbindgen::Config::from_file(root.join("include/cbindgen.toml")).expect("cbindgen.toml");
-    config.after_includes = Some(version_macros());
-    config.trailer = Some(initialisers());
+    config.after_includes = Some(format!("{}\n\n{}", version_macros(), initialisers()));
     let mut builder = cbindgen::Builder::new().with_config(config);
     for file in ["status", "library", "input", "call", "options", "tensor", "result", "tokenizer", "model"] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
@@ -40,10 +39,10 @@ fn version_macros() -> String {
 
 fn initialisers() -> String {
     "/* Initialisers: the struct's size, and 0 for everything else. */\n\
-     #define ERNIE_CALL_INIT { (uint32_t)sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_MODEL_INFO_INIT { (uint32_t)sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_MODEL_STATISTICS_INIT { (uint32_t)sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_TOKENS_INIT { (uint32_t)sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }"
+     #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_TOKENS_INIT { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }"
         .to_owned()
 }
 

@@ -173,7 +173,7 @@ pub(super) unsafe fn sized_output<T: Copy>(out: *mut T, filled: T, name: &str) -
 /// A size that is none at all is a struct that was not initialised.
 fn check_size<T>(size: usize, name: &str) -> Result<()> {
     const LARGEST: usize = 4096;
-    if (size_of::<u32>()..=LARGEST).contains(&size) {
+    if (size_of::<u32>()..=LARGEST).contains(&size) && size.is_multiple_of(size_of::<u32>()) {
         return Ok(());
     }
     Err(Error::argument(format!("{name}.struct_size is {size}, set it to sizeof ({} here)", size_of::<T>())))

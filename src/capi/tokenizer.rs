@@ -11,6 +11,7 @@ use super::result::ernie_result;
 use super::status::ernie_status;
 use crate::error::Error;
 use crate::model_dir::tokenizer::TokenizerSpec;
+use crate::model_dir::{self, limit_tokens};
 use crate::options::Options;
 use crate::pipeline::{Output, encode_all};
 use crate::tokenize::{EncodeOptions, SpecialTokensInDecoded, Tokenizer};
@@ -50,9 +51,10 @@ pub unsafe extern "C" fn ernie_tokenizer_open(
 ) -> *mut ernie_status {
     fallible(|| {
         // SAFETY: the caller's obligation.
-        let (dir, options, out) =
+        let (dir, mut options, out) =
             unsafe { (boundary::path(dir, "dir")?, options::read(options), boundary::out(tokenizer, "tokenizer")?) };
         let spec = TokenizerSpec::from_dir(dir, options.tokenizer)?;
+        options.max_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?;
         *out = ernie_tokenizer::into_raw(Arc::new(Tokenizer::open(&spec)?), options);
         Ok(())
     })
@@ -104,7 +106,7 @@ pub unsafe extern "C" fn ernie_tokenizer_encode(
         // SAFETY: the caller's obligation.
         let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
         let options = EncodeOptions {
-            max_tokens: call.max_tokens.or(handle.options.max_tokens),
+            max_tokens: limit_tokens(call.max_tokens, handle.options.max_tokens)?,
             truncation: call.truncation.unwrap_or(handle.options.truncation),
             special_tokens_in_text: call.special_tokens_in_text.unwrap_or(handle.options.special_tokens_in_text),
             ..EncodeOptions::default()

@@ -192,20 +192,34 @@ fn roles_by_name(inputs: &[TensorInfo]) -> Result<Vec<InputRole>> {
 }
 
 fn roles_by_caller(inputs: &[TensorInfo], named: &[(String, String)]) -> Result<Vec<InputRole>> {
-    for (role, name) in named {
-        if !inputs.iter().any(|info| info.name == *name) {
-            return Err(Error::argument(format!("option inputs: the graph has no input \"{name}\"")));
-        }
-        if !INPUT_ALIASES.iter().any(|(known, _)| known.name() == role) {
-            return Err(Error::argument(format!("option inputs: unknown role \"{role}\"")));
-        }
-    }
+    let known: Vec<&str> = INPUT_ALIASES.iter().map(|(role, _)| role.name()).collect();
+    check_named("inputs", "input", inputs, named, &known)?;
     let role_of = |info: &TensorInfo| {
         let given = named.iter().find(|(_, name)| *name == info.name).map(|(role, _)| role.as_str());
         find_alias(INPUT_ALIASES, given.unwrap_or(&info.name))
             .ok_or_else(|| refuse(format!("unknown input {}", info.name)))
     };
     inputs.iter().map(role_of).collect()
+}
+
+/// Whether the caller's roles are known and the names are the graph's.
+fn check_named(
+    option: &str,
+    what: &str,
+    infos: &[TensorInfo],
+    named: &[(String, String)],
+    known: &[&str],
+) -> Result<()> {
+    for (role, name) in named {
+        if !known.contains(&role.as_str()) {
+            let list = known.join(", ");
+            return Err(Error::argument(format!("option {option}: \"{role}\" is not one of the roles {list}")));
+        }
+        if !infos.iter().any(|info| info.name == *name) {
+            return Err(Error::argument(format!("option {option}: the graph has no {what} \"{name}\"")));
+        }
+    }
+    Ok(())
 }
 
 fn find_alias<R: Copy>(aliases: &[(R, &[&str])], name: &str) -> Option<R> {
@@ -248,14 +262,8 @@ fn fixed_dims(inputs: &[TensorInfo]) -> Result<(Option<usize>, Option<usize>)> {
 }
 
 fn bind_outputs(outputs: &[TensorInfo], named: &[(String, String)], hints: Hints) -> Result<Vec<BoundOutput>> {
-    for (role, name) in named {
-        if !outputs.iter().any(|info| info.name == *name) {
-            return Err(Error::argument(format!("option outputs: the graph has no output \"{name}\"")));
-        }
-        if !OUTPUT_ALIASES.iter().any(|(known, _)| known.name() == role) {
-            return Err(Error::argument(format!("option outputs: unknown role \"{role}\"")));
-        }
-    }
+    let known: Vec<&str> = OUTPUT_ALIASES.iter().map(|(role, _)| role.name()).collect();
+    check_named("outputs", "output", outputs, named, &known)?;
     let role_of = |info: &TensorInfo| {
         let given = named.iter().find(|(_, name)| *name == info.name).map(|(role, _)| role.as_str());
         find_alias(OUTPUT_ALIASES, given.unwrap_or(&info.name))

@@ -81,6 +81,28 @@ impl ModelSpec {
     }
 }
 
+/// Tokens that the model in `dir` takes at most, special tokens included; `None` where its config does not say.
+///
+/// # Errors
+/// - [`Error::NotFound`], [`Error::Io`]: the directory cannot be read.
+/// - [`Error::InvalidModel`]: a broken config file.
+pub fn max_tokens(dir: &Path) -> Result<Option<usize>> {
+    Ok(Config::read(dir, &file_names(dir)?)?.dimensions.max_positions)
+}
+
+/// The caller's limit, which may not exceed the model's; without one, the model's.
+///
+/// # Errors
+/// - [`Error::InvalidArgument`]: the caller wants more than the model takes.
+pub fn limit_tokens(wanted: Option<usize>, most: Option<usize>) -> Result<Option<usize>> {
+    match (wanted, most) {
+        (Some(wanted), Some(most)) if wanted > most => {
+            Err(Error::argument(format!("max_tokens is {wanted}, the model takes {most} at most")))
+        }
+        (wanted, most) => Ok(wanted.or(most)),
+    }
+}
+
 fn file_names(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {

@@ -16,7 +16,7 @@ pub use crate::heads::Item;
 use crate::heads::classify;
 use crate::heads::embed::pool;
 pub use crate::heads::embed::{Normalize, Pooling};
-use crate::model_dir::ModelSpec;
+use crate::model_dir::{ModelSpec, limit_tokens};
 use crate::options::{Options, Problem, Task};
 use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
@@ -213,12 +213,7 @@ impl Model {
     /// - [`Error::TextTooLong`]: a text is too long and must not be cut; the message names its index.
     /// - [`Error::InvalidArgument`]: more tokens asked for than the model has positions.
     pub fn tokenize(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
-        let max_tokens = match (call.max_tokens, self.max_tokens) {
-            (Some(wanted), Some(most)) if wanted > most => {
-                return Err(Error::argument(format!("max_tokens is {wanted}, the model takes {most} at most")));
-            }
-            (wanted, most) => wanted.or(most),
-        };
+        let max_tokens = limit_tokens(call.max_tokens, self.max_tokens)?;
         let encode_options = EncodeOptions {
             max_tokens,
             truncation: call.truncation.unwrap_or(self.options.truncation),

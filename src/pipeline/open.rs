@@ -8,7 +8,7 @@ use crate::batch::Policy;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, Hints, OutputRole};
 use crate::graph::onnx::GraphFacts;
-use crate::model_dir::{Family, ModelSpec};
+use crate::model_dir::{Family, ModelSpec, limit_tokens};
 use crate::options::{Options, Task};
 use crate::session::Session;
 use crate::tokenize::Tokenizer;
@@ -140,12 +140,7 @@ fn max_tokens(spec: &ModelSpec, binding: Option<&Binding>, options: &Options) ->
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    match (options.max_tokens, most) {
-        (Some(wanted), Some(most)) if wanted > most => {
-            Err(Error::argument(format!("max_tokens is {wanted}, the model takes {most} at most")))
-        }
-        (wanted, most) => Ok(wanted.or(most)),
-    }
+    limit_tokens(options.max_tokens, most)
 }
 
 fn policy(facts: &GraphFacts, binding: Option<&Binding>, options: &Options) -> Policy {

@@ -29,14 +29,21 @@ fn object_of(address: *const c_void) -> Option<PathBuf> {
     if found == 0 {
         return None;
     }
-    let path = path_from(info.dli_fname)?;
-    path.canonicalize().ok()
+    path_from(info.dli_fname)
 }
 
-/// The directory of the file that holds this library: `libernie.so`, or the program it is linked into.
-pub(super) fn own_directory() -> Option<PathBuf> {
-    let here: fn() -> Option<PathBuf> = own_directory;
-    object_of(here as *const c_void)?.parent().map(Path::to_path_buf)
+/// The directories of the file that holds this library (`libernie.so`, or the program it is linked into): the one it
+/// was found in and, where that is a link, the one it lies in.
+pub(super) fn own_directories() -> Vec<PathBuf> {
+    let here: fn() -> Vec<PathBuf> = own_directories;
+    let Some(found) = object_of(here as *const c_void) else { return Vec::new() };
+    let mut directories: Vec<PathBuf> = [std::path::absolute(&found).ok(), found.canonicalize().ok()]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.parent().map(Path::to_path_buf))
+        .collect();
+    directories.dedup();
+    directories
 }
 
 /// The files of this process whose name begins with `prefix`.
@@ -99,7 +106,7 @@ fn runtime_of(symbol: *mut c_void) -> Option<RuntimeLibrary> {
     let base = unsafe { get_api_base().as_ref() }?;
     // SAFETY: the table's function returns a static NUL-terminated string.
     let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_str().ok()?.to_owned();
-    Some(RuntimeLibrary { path: object_of(symbol)?, version })
+    Some(RuntimeLibrary { path: object_of(symbol)?.canonicalize().ok()?, version })
 }
 
 fn last_error() -> String {

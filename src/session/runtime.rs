@@ -1,7 +1,7 @@
 //! Finding and loading ONNX Runtime, once a process.
 //!
 //! The search: the path given to [`load`]; `ERNIE_ORT_PATH`; a runtime already in the process; the directory of
-//! libernie.so (or of the program it is linked into) and `../lib` beside it; the system's library path. What the
+//! libernie.so (or of the program it is linked into), `../lib` and `../lib64` beside it; the system's library path. What the
 //! caller names must work: no other runtime is taken in its place. Failures are retried by the next call.
 //!
 //! A runtime, once loaded, stays for the rest of the process: ONNX Runtime allows one environment.
@@ -101,8 +101,8 @@ fn search() -> Result<(Loaded, Environment)> {
 
 fn candidates() -> Vec<PathBuf> {
     let mut list = process::loaded_objects("libonnxruntime.so");
-    if let Some(own) = process::own_directory() {
-        for dir in [own.clone(), own.join("../lib")] {
+    for own in process::own_directories() {
+        for dir in [own.clone(), own.join("../lib"), own.join("../lib64")] {
             list.extend(FILE_NAMES.iter().map(|name| dir.join(name)).filter(|file| file.exists()));
         }
     }

@@ -13,6 +13,14 @@ static_assert(std::is_nothrow_move_constructible_v<ernie::Model> && std::is_noth
 static_assert(std::is_nothrow_move_constructible_v<ernie::Result> && !std::is_copy_constructible_v<ernie::Result>);
 static_assert(std::is_nothrow_move_constructible_v<ernie::Tokenizer>);
 
+// Views of temporaries would dangle.
+template <typename T, typename = void> constexpr bool gives_matrix = false;
+template <typename T> constexpr bool gives_matrix<T, std::void_t<decltype(std::declval<T>().matrix())>> = true;
+template <typename T, typename = void> constexpr bool gives_label = false;
+template <typename T> constexpr bool gives_label<T, std::void_t<decltype(std::declval<T>().label(0))>> = true;
+static_assert(gives_matrix<const ernie::Result &> && !gives_matrix<ernie::Result>);
+static_assert(gives_label<const ernie::Model &> && !gives_label<ernie::Model>);
+
 std::size_t other_unit_version(); // other_unit.cpp
 
 namespace {
@@ -49,8 +57,9 @@ void texts(const ernie::Model &model) {
     CHECK(model.encode_into({owned}, buffer.data(), buffer.size()) == one.size());
     CHECK(code_of([&] { model.encode_into({owned}, buffer.data(), 1); }) == ernie::Code::BufferTooSmall);
     CHECK(model.encode({}).size() == 0 && model.infer({}).size() == 0);
-    const ernie::Result empty_pair = model.encode({{"好", std::string_view()}});
-    CHECK(empty_pair.tokens(0).input_ids.size() == 4);
+    const ernie::Result pairs = model.encode({{"好", std::string_view()}, {"好", std::nullopt}, {"好", owned}});
+    CHECK(pairs.tokens(0).input_ids.size() == 4 && pairs.tokens(1).input_ids.size() == 3);
+    CHECK(pairs.tokens(2).input_ids.size() == 9);
 }
 
 void labels(const ernie::Model &model) {
@@ -160,6 +169,8 @@ int main(int argc, char **argv) {
         CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);
         CHECK(code_of([] { ernie::Options().set("a", "b"); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::Options().provider("abacus"); }) == ernie::Code::InvalidArgument);
+        CHECK(code_of([] { ernie::Options().set("graph", {"a\0b", 3}); }) == ernie::Code::InvalidArgument);
+        CHECK(code_of([] { ernie::set_log_callback(nullptr, 99); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::load_runtime("/nowhere.so"); }) == ernie::Code::InvalidArgument);
     } catch (const ernie::Error &error) {
         std::fprintf(stderr, "consumer_cpp: %s\n", error.what());

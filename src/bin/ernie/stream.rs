@@ -5,6 +5,7 @@ use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 
 use ernie::error::Error;
 use ernie::model_dir::tokenizer::TokenizerSpec;
+use ernie::model_dir::{self, limit_tokens};
 use ernie::options::Options;
 use ernie::pipeline::{Call, Input, Model, Output, encode_all};
 use ernie::tokenize::{EncodeOptions, Tokenizer};
@@ -68,7 +69,7 @@ impl Engine {
         let dir = if args.dir.is_file() { args.dir.parent().unwrap_or(&args.dir) } else { &args.dir };
         let tokenizer = Tokenizer::open(&TokenizerSpec::from_dir(dir, options.tokenizer)?)?;
         let encode_options = EncodeOptions {
-            max_tokens: options.max_tokens,
+            max_tokens: limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?,
             truncation: options.truncation,
             special_tokens_in_text: options.special_tokens_in_text,
             ..EncodeOptions::default()
