@@ -11,7 +11,8 @@
  * and only during the call.
  *
  * Threads. A const handle may be used by any number of threads at the same time; a handle that is not const by one.
- * A handle is freed after all calls on it have returned.
+ * A handle is freed after all calls on it have returned. After fork() the child may use none of the parent's handles,
+ * not even to free them: the runtime's threads did not come along.
  *
  * Texts are UTF-8, given by pointer and length; NUL bytes are part of the text. n_inputs may be 0, texts may be empty.
  * Offsets count bytes of the caller's text. Paths are bytes as the operating system takes them.
@@ -276,7 +277,7 @@
 #define ERNIE_TYPE_INT64 7
 
 /*
- Element type `ernie_str`.
+ Element type `ernie_str`, without NUL bytes: ONNX Runtime takes none.
  */
 #define ERNIE_TYPE_STRING 8
 
@@ -746,7 +747,7 @@ void ernie_options_free(struct ernie_options *options);
  - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
  - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
- - `precision`: `auto` (default), `f32`: an exported graph runs in the precision it was stored in
+ - `precision`: `auto`: an exported graph runs in the precision it was stored in
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
  - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
  - `truncation`: `truncate` (default), `error`
@@ -942,7 +943,7 @@ struct ernie_status *ernie_tokenizer_decode(const struct ernie_tokenizer *tokeni
 
 /*
  Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
- model. Loads ONNX Runtime when none is loaded yet.
+ model. Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment.
 
  Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
  graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option

@@ -133,7 +133,8 @@ impl Error {
         }
     }
 
-    /// The message followed by those of all sources, on one line: `message: source: source`.
+    /// The message followed by those of all sources, on one line: `message: source: source`. Control characters, which
+    /// paths and foreign messages may hold, are escaped.
     #[must_use]
     pub fn report(&self) -> String {
         let mut text = self.to_string();
@@ -146,6 +147,10 @@ impl Error {
             }
             source = error.source();
         }
-        text
+        let mut line = String::with_capacity(text.len());
+        for c in text.trim_end().chars() {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        line
     }
 }

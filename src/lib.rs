@@ -16,6 +16,7 @@
 //! ```
 
 mod batch;
+mod bounded_file;
 pub mod capi;
 pub mod error;
 mod graph;

@@ -164,7 +164,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("threads", "threads inside one operator; 0 = one per physical core"),
     ("spinning", "off or on"),
     ("arena", "keep, shrink or off"),
-    ("precision", "auto or f32: the precision the graph was stored in"),
+    ("precision", "auto: the precision the graph was stored in"),
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
@@ -196,7 +196,7 @@ impl Options {
             "arena" => {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
             }
-            "precision" => choose(value, &[("auto", ()), ("f32", ())], &mut ()),
+            "precision" => choose(value, &[("auto", ())], &mut ()),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
             "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
@@ -329,7 +329,7 @@ mod tests {
             ("threads", "2"),
             ("spinning", "on"),
             ("arena", "shrink"),
-            ("precision", "f32"),
+            ("precision", "auto"),
             ("max_rows", "4"),
             ("max_batch_tokens", "99"),
             ("max_tokens", "12"),

@@ -18,9 +18,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("mapped_file", &["error"]),
+    ("bounded_file", &["error"]),
     ("options", &["error", "model_dir", "tokenize"]),
-    ("model_dir", &["error", "options"]),
-    ("tokenize", &["error", "model_dir"]),
+    ("model_dir", &["error", "options", "bounded_file"]),
+    ("tokenize", &["error", "model_dir", "bounded_file"]),
     ("graph", &["error", "tensor", "mapped_file"]),
     ("batch", &["tokenize"]),
     ("session", &["error", "options", "tensor"]),
@@ -129,6 +130,6 @@ fn files_are_short_enough_to_read() {
     for (name, _) in code() {
         let n_lines = std::fs::read_to_string(support::root().join("src").join(&name)).unwrap().lines().count();
         let is_table = name == "tokenize/unicode_tables.rs";
-        assert!(is_table || n_lines <= 460, "{name} has {n_lines} lines");
+        assert!(is_table || n_lines <= 400, "{name} has {n_lines} lines");
     }
 }

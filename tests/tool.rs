@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn vectors_have_the_models_width_and_are_normalised_on_request() {
     let pooled: Vec<f64> = serde_json::from_value(answers[0]["pooled"].clone()).unwrap();
     assert_eq!(pooled.len(), 192);
     assert!((pooled.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-5);
-    assert_eq!(answers[0]["tokens"].as_array().unwrap().len(), 3);
+    assert_eq!(answers[0]["token_vectors"].as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -144,4 +144,25 @@ fn peak_kib(n_lines: usize) -> u64 {
 fn a_long_input_takes_no_more_memory_than_a_short_one() {
     let (short, long) = (peak_kib(5_000), peak_kib(200_000));
     assert!(long < short + 4096, "{short} KiB grew to {long} KiB");
+}
+
+#[test]
+fn a_program_that_waits_for_each_answer_gets_it() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ernie"))
+        .args(["tokenize", "models/demo"])
+        .current_dir(support::root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..3 {
+        stdin.write_all("好\n".as_bytes()).unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        assert!(answer.contains("input_ids"), "{answer}");
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
 }

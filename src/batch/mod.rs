@@ -60,7 +60,7 @@ fn fits(run: &Run, length: usize, policy: &Policy) -> bool {
     let n_rows = run.members.len() + 1;
     let same = !policy.equal_lengths || run.n_tokens == length;
     match policy.fixed_rows {
-        Some(fixed) => same && n_rows <= fixed,
+        Some(fixed) => same && n_rows <= fixed.min(policy.max_rows),
         None => same && n_rows <= policy.max_rows && n_rows.saturating_mul(length) <= policy.max_tokens,
     }
 }
@@ -119,9 +119,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_is_in_exactly_one_run_and_budgets_hold(
-            lengths in proptest::collection::vec(1usize..100, 0..60), equal_lengths: bool, fixed in 0usize..4
+            lengths in proptest::collection::vec(1usize..100, 0..60), equal_lengths: bool, fixed in 0usize..4, max_rows in 1usize..5
         ) {
-            let policy = Policy { equal_lengths, fixed_rows: (fixed > 0).then_some(fixed), ..POLICY };
+            let policy = Policy { equal_lengths, fixed_rows: (fixed > 0).then_some(fixed), max_rows, ..POLICY };
             let runs = plan(&lengths, &policy);
             let mut seen: Vec<usize> = runs.iter().flat_map(|r| r.members.clone()).collect();
             seen.sort_unstable();
@@ -131,8 +131,9 @@ mod tests {
                 prop_assert_eq!(run.n_tokens, longest);
                 if let Some(fixed) = policy.fixed_rows {
                     prop_assert_eq!(run.n_rows, fixed);
+                    prop_assert!(run.members.len() <= fixed.min(policy.max_rows));
                 } else {
-                    prop_assert!(run.members.len() <= 4 && (run.members.len() == 1 || run.n_rows * run.n_tokens <= 64));
+                    prop_assert!(run.members.len() <= max_rows && (run.members.len() == 1 || run.n_rows * run.n_tokens <= 64));
                 }
                 prop_assert!(!equal_lengths || run.members.iter().all(|i| lengths[*i] == longest));
             }

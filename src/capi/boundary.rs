@@ -6,6 +6,7 @@ use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::Once;
 
 use super::status::{self, ernie_status};
@@ -15,13 +16,20 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; an error or a panic becomes a status.
+/// Runs `work`; an error or a panic becomes a status, and is logged.
 pub(super) fn fallible(work: impl FnOnce() -> Result<()>) -> *mut ernie_status {
-    match guarded(work) {
-        Ok(Ok(())) => std::ptr::null_mut(),
-        Ok(Err(error)) => status::from_error(&error),
-        Err(panic) => status::from_error(&Error::Internal(panic)),
-    }
+    // Making the status is guarded like the work itself: it formats foreign errors.
+    let outcome = guarded(|| match work() {
+        Ok(()) => std::ptr::null_mut(),
+        Err(error) => logged(&error),
+    });
+    let panicked = |message| guarded(|| logged(&Error::Internal(message)));
+    outcome.or_else(panicked).unwrap_or_else(|_| status::without_memory())
+}
+
+fn logged(error: &Error) -> *mut ernie_status {
+    log::error!("{}", error.report());
+    status::from_error(error)
 }
 
 /// Runs `work`, which has no way to report; a panic gives `fallback`.
@@ -33,9 +41,14 @@ pub(super) fn infallible<T>(fallback: T, work: impl FnOnce() -> T) -> T {
 fn guarded<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     install_hook();
     let outer = INSIDE.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let message = message_of(panic.as_ref());
+        // A payload may panic again when it is dropped: it is kept for ever instead.
+        std::mem::forget(panic);
+        message
+    });
     INSIDE.set(outer);
-    outcome.map_err(|panic| message_of(panic.as_ref()))
+    outcome
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
@@ -67,13 +80,36 @@ pub(super) unsafe fn handle<'a, T>(handle: *const T, name: &str) -> Result<&'a T
     unsafe { handle.as_ref() }.ok_or_else(|| null(name))
 }
 
+/// The handle behind a pointer, to be changed.
+///
+/// # Safety
+/// - `handle` is NULL or points to a live `T` that nobody else uses during `'a`.
+pub(super) unsafe fn handle_mut<'a, T>(handle: *mut T, name: &str) -> Result<&'a mut T> {
+    // SAFETY: the caller's obligation.
+    unsafe { handle.as_mut() }.ok_or_else(|| null(name))
+}
+
+/// The caller's place for an output, which may hold anything before it is written.
+pub(super) struct Out<T>(NonNull<T>);
+
+impl<T> Out<T> {
+    /// Writes the output.
+    pub(super) fn write(self, value: T) {
+        // SAFETY: not NULL and aligned, as `out` checked; writable, as its caller promised.
+        unsafe { self.0.write(value) }
+    }
+}
+
 /// The place for an output.
 ///
 /// # Safety
-/// - `out` is NULL or points to memory for a `T` that nobody else uses during `'a`.
-pub(super) unsafe fn out<'a, T>(out: *mut T, name: &str) -> Result<&'a mut T> {
-    // SAFETY: the caller's obligation.
-    unsafe { out.as_mut() }.ok_or_else(|| null(name))
+/// - `out` is NULL or points to memory for a `T` that nobody else uses until it is written.
+pub(super) unsafe fn out<T>(out: *mut T, name: &str) -> Result<Out<T>> {
+    let place = NonNull::new(out).ok_or_else(|| null(name))?;
+    if !place.is_aligned() {
+        return Err(Error::argument(format!("{name} is not aligned to {} bytes", align_of::<T>())));
+    }
+    Ok(Out(place))
 }
 
 /// `length` elements at `data`; NULL is allowed for none.

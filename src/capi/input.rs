@@ -39,8 +39,9 @@ impl ernie_str {
     /// # Safety
     /// - `data` is NULL or points to `len` bytes that nobody changes during `'a`.
     pub(super) unsafe fn text<'a>(self, what: impl Fn() -> String) -> Result<&'a str> {
-        if self.data.is_null() && self.len > 0 {
-            return Err(Error::argument(format!("{} has {} bytes at NULL", what(), self.len)));
+        if self.len > isize::MAX as usize || self.data.is_null() && self.len > 0 {
+            let place = if self.data.is_null() { " at NULL" } else { "" };
+            return Err(Error::argument(format!("{} cannot have {} bytes{place}", what(), self.len)));
         }
         // SAFETY: the caller's obligation.
         let bytes = unsafe { boundary::slice(self.data.cast::<u8>(), self.len, "text") }?;

@@ -12,7 +12,7 @@ use super::status::{c_string, ernie_status};
 use super::tensor::{self, ernie_tensor};
 use super::tokenizer::ernie_tokenizer;
 use crate::error::{Error, Result};
-use crate::pipeline::{Model, Output};
+use crate::pipeline::{Call, Model, Output};
 
 /// A model, ready to run. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl ernie_model {
 }
 
 /// Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
-/// model. Loads ONNX Runtime when none is loaded yet.
+/// model. Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment.
 ///
 /// Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
 /// graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn ernie_model_open(
         // SAFETY: the caller's obligation.
         let (path, options, out) =
             unsafe { (boundary::path(path, "path")?, options::read(options), boundary::out(model, "model")?) };
-        *out = Arc::into_raw(Arc::new(ernie_model::new(Model::open(path, &options)?))).cast_mut();
+        out.write(Arc::into_raw(Arc::new(ernie_model::new(Model::open(path, &options)?))).cast_mut());
         Ok(())
     })
 }
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
         // SAFETY: the caller's obligation.
         let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(tokenizer, "tokenizer")?) };
         let options = crate::options::Options { max_tokens: model.model.max_tokens(), ..model.model.options().clone() };
-        *out = ernie_tokenizer::into_raw(Arc::clone(model.model.tokenizer()?), options);
+        out.write(ernie_tokenizer::into_raw(Arc::clone(model.model.tokenizer()?), options));
         Ok(())
     })
 }
@@ -260,7 +260,7 @@ pub unsafe extern "C" fn ernie_encode(
         let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
         // SAFETY: the caller's obligation.
         let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        *out = ernie_result::into_raw(inputs.len(), model.model.encode(&inputs, &call)?);
+        out.write(ernie_result::into_raw(inputs.len(), model.model.encode(&inputs, &call)?));
         Ok(())
     })
 }
@@ -287,15 +287,20 @@ pub unsafe extern "C" fn ernie_encode_into(
         let model = unsafe { boundary::handle(model, "model") }?;
         // SAFETY: the caller's obligation.
         let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
+        if n_floats > 0 {
+            check_floats(vectors)?;
+        }
+        // Only the vectors are wanted.
+        let call = Call { with_token_vectors: false, with_raw_outputs: false, ..call };
+        model.model.encode(&[], &call)?;
         // A buffer that cannot do is found before the work where the width is known, and after it at the latest.
         check_room(n_inputs.checked_mul(model.model.hidden_size().unwrap_or(0)), n_floats)?;
         let Output { matrix, .. } = model.model.encode(&inputs, &call)?;
         let matrix = matrix.unwrap_or_default();
         check_room(Some(matrix.data.len()), n_floats)?;
         if !matrix.data.is_empty() {
-            let target = boundary_floats(vectors)?;
-            // SAFETY: not NULL and aligned; room for `n_floats` is the caller's obligation and was compared above.
-            unsafe { std::ptr::copy_nonoverlapping(matrix.data.as_ptr(), target, matrix.data.len()) };
+            // SAFETY: not NULL and aligned as was checked above, since it has room for more than nothing; room for `n_floats` is the caller's obligation and was compared above.
+            unsafe { std::ptr::copy_nonoverlapping(matrix.data.as_ptr(), vectors, matrix.data.len()) };
         }
         // SAFETY: the caller's obligation.
         if let Some(width) = unsafe { hidden_size.as_mut() } {
@@ -312,11 +317,11 @@ fn check_room(needed: Option<usize>, given: usize) -> Result<()> {
     }
 }
 
-fn boundary_floats(vectors: *mut f32) -> Result<*mut f32> {
+fn check_floats(vectors: *const f32) -> Result<()> {
     if vectors.is_null() || !vectors.is_aligned() {
         return Err(Error::argument("vectors is NULL or not aligned to 4 bytes"));
     }
-    Ok(vectors)
+    Ok(())
 }
 
 /// What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
@@ -342,7 +347,7 @@ pub unsafe extern "C" fn ernie_infer(
         let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
         // SAFETY: the caller's obligation.
         let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        *out = ernie_result::into_raw(inputs.len(), model.model.infer(&inputs, &call)?);
+        out.write(ernie_result::into_raw(inputs.len(), model.model.infer(&inputs, &call)?));
         Ok(())
     })
 }
@@ -371,7 +376,7 @@ pub unsafe extern "C" fn ernie_infer_tensors(
         let inputs = unsafe { tensor::read(tensors, n_tensors) }?;
         let views: Vec<_> = inputs.iter().map(tensor::InputTensor::view).collect();
         let outputs = model.model.infer_tensors(&views)?;
-        *out = ernie_result::into_raw(1, Output { raw_outputs: vec![outputs], ..Output::default() });
+        out.write(ernie_result::into_raw(1, Output { raw_outputs: vec![outputs], ..Output::default() }));
         Ok(())
     })
 }

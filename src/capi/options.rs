@@ -45,7 +45,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
 /// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
 /// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
-/// - `precision`: `auto` (default), `f32`: an exported graph runs in the precision it was stored in
+/// - `precision`: `auto`: an exported graph runs in the precision it was stored in
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
 /// - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
 /// - `truncation`: `truncate` (default), `error`
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn ernie_options_set(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (options, key, value) = unsafe {
-            (boundary::out(options, "options")?, boundary::c_str(key, "key")?, boundary::c_str(value, "value")?)
+            (boundary::handle_mut(options, "options")?, boundary::c_str(key, "key")?, boundary::c_str(value, "value")?)
         };
         options.0.set(key, value)
     })
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn ernie_options_set_provider(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (options, provider) =
-            unsafe { (boundary::out(options, "options")?, boundary::c_str(provider, "provider")?) };
+            unsafe { (boundary::handle_mut(options, "options")?, boundary::c_str(provider, "provider")?) };
         set_provider(&mut options.0, provider, device_id)
     })
 }

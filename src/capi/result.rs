@@ -217,7 +217,8 @@ pub unsafe extern "C" fn ernie_result_items(
             (boundary::handle(result, "result")?, boundary::out(items, "items")?, boundary::out(n_items, "n_items")?)
         };
         let found = entry(&result.items, index, result.n_inputs, "items")?;
-        (*items, *n_items) = (found.as_ptr(), found.len());
+        items.write(found.as_ptr());
+        n_items.write(found.len());
         Ok(())
     })
 }
@@ -237,7 +238,7 @@ pub unsafe extern "C" fn ernie_result_matrix(
         // SAFETY: the caller's obligation.
         let (result, out) = unsafe { (boundary::handle(result, "result")?, boundary::out(matrix, "matrix")?) };
         let found = result.matrix.as_ref().ok_or_else(|| Error::argument("the result has no matrix"))?;
-        *out = view(found);
+        out.write(view(found));
         Ok(())
     })
 }
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn ernie_result_token_matrix(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (result, out) = unsafe { (boundary::handle(result, "result")?, boundary::out(matrix, "matrix")?) };
-        *out = view(entry(&result.token_vectors, index, result.n_inputs, "token vectors")?);
+        out.write(view(entry(&result.token_vectors, index, result.n_inputs, "token vectors")?));
         Ok(())
     })
 }
@@ -328,7 +329,7 @@ pub unsafe extern "C" fn ernie_result_tensor(
         let found = tensors.get(tensor_index).ok_or_else(|| {
             Error::argument(format!("tensor_index is {tensor_index}, there are {} tensors", tensors.len()))
         })?;
-        *out = found.view();
+        out.write(found.view());
         Ok(())
     })
 }
@@ -348,7 +349,7 @@ pub unsafe extern "C" fn ernie_result_text(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (result, out) = unsafe { (boundary::handle(result, "result")?, boundary::out(text, "text")?) };
-        *out = *entry(&result.texts, index, result.n_inputs, "text")?;
+        out.write(*entry(&result.texts, index, result.n_inputs, "text")?);
         Ok(())
     })
 }

@@ -72,10 +72,15 @@ pub(super) fn c_string(text: &str) -> CString {
     CString::new(text).or_else(|_| CString::new(text.replace('\0', "\\0"))).unwrap_or_default()
 }
 
+/// The shared status, which needs no memory.
+pub(super) fn without_memory() -> *mut ernie_status {
+    (&raw const OUT_OF_MEMORY).cast_mut()
+}
+
 /// A status on the heap for `error`; the shared one when memory is short.
 pub(super) fn from_error(error: &Error) -> *mut ernie_status {
     if matches!(error, Error::OutOfMemory) {
-        return (&raw const OUT_OF_MEMORY).cast_mut();
+        return without_memory();
     }
     Box::into_raw(Box::new(ernie_status { code: code_of(error), message: Cow::Owned(c_string(&error.report())) }))
 }

@@ -24,7 +24,7 @@ pub const ERNIE_TYPE_INT16: u32 = 5;
 pub const ERNIE_TYPE_INT32: u32 = 6;
 /// Element type `int64_t`.
 pub const ERNIE_TYPE_INT64: u32 = 7;
-/// Element type `ernie_str`.
+/// Element type `ernie_str`, without NUL bytes: ONNX Runtime takes none.
 pub const ERNIE_TYPE_STRING: u32 = 8;
 /// Element type one byte, 0 or 1.
 pub const ERNIE_TYPE_BOOL: u32 = 9;

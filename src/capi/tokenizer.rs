@@ -55,7 +55,7 @@ pub unsafe extern "C" fn ernie_tokenizer_open(
             unsafe { (boundary::path(dir, "dir")?, options::read(options), boundary::out(tokenizer, "tokenizer")?) };
         let spec = TokenizerSpec::from_dir(dir, options.tokenizer)?;
         options.max_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?;
-        *out = ernie_tokenizer::into_raw(Arc::new(Tokenizer::open(&spec)?), options);
+        out.write(ernie_tokenizer::into_raw(Arc::new(Tokenizer::open(&spec)?), options));
         Ok(())
     })
 }
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn ernie_tokenizer_encode(
             ..EncodeOptions::default()
         };
         let encodings = encode_all(&handle.tokenizer, &inputs, &options)?;
-        *out = ernie_result::into_raw(inputs.len(), Output { encodings, ..Output::default() });
+        out.write(ernie_result::into_raw(inputs.len(), Output { encodings, ..Output::default() }));
         Ok(())
     })
 }
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn ernie_tokenizer_decode(
             ERNIE_DECODE_KEEP_SPECIAL_TOKENS => SpecialTokensInDecoded::Keep,
             other => return Err(Error::argument(format!("special_tokens is {other}, it is 0 or 1"))),
         };
-        *out = ernie_result::from_text(handle.tokenizer.decode(ids, special_tokens)?);
+        out.write(ernie_result::from_text(handle.tokenizer.decode(ids, special_tokens)?));
         Ok(())
     })
 }

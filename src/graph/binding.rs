@@ -51,6 +51,9 @@ const OUTPUT_ALIASES: &[(OutputRole, &[&str])] = &[
     (OutputRole::EndLogits, &["end_logits", "end_prob"]),
 ];
 
+/// The most rows, and tokens a row, that a graph may insist on.
+const LARGEST_FIXED: [usize; 2] = [1 << 12, 1 << 16];
+
 /// Names that carry nothing but a position.
 const NUMBERED_PREFIXES: &[&str] = &["placeholder_", "feed_", "x", "input_", "input."];
 
@@ -127,7 +130,12 @@ impl Binding {
         let bound = bind_inputs(inputs, named_inputs).map_err(|e| with_list(e, inputs, outputs))?;
         let (fixed_rows, fixed_tokens) = fixed_dims(inputs)?;
         let outputs_bound = bind_outputs(outputs, named_outputs, hints).map_err(|e| with_list(e, inputs, outputs))?;
-        Ok(Self { inputs: bound, outputs: outputs_bound, fixed_rows, fixed_tokens })
+        let binding = Self { inputs: bound, outputs: outputs_bound, fixed_rows, fixed_tokens };
+        if fixed_tokens.is_some() && !binding.takes_mask() {
+            let error = refuse("rows of a fixed length need padding, and no input can say what is padding");
+            return Err(with_list(error, inputs, outputs));
+        }
+        Ok(binding)
     }
 
     /// The position of the output with this role.
@@ -152,7 +160,7 @@ fn with_list(error: Error, inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Err
 
 fn refuse(reason: impl std::fmt::Display) -> Error {
     Error::Unsupported(format!(
-        "the graph's inputs or outputs cannot be told apart: {reason}; options `inputs` and `outputs` can name them"
+        "the graph's inputs or outputs cannot be told apart: {reason}; options `inputs` and `outputs` can name them, option `task` = `tensors` runs any graph"
     ))
 }
 
@@ -177,7 +185,7 @@ fn roles_by_name(inputs: &[TensorInfo]) -> Result<Vec<InputRole>> {
     // Numbered names follow the order of the reference's arguments: ids, then sentence ids; further ones vary.
     let numbered = inputs.iter().all(|info| is_numbered(&info.name));
     match (inputs.len(), numbered) {
-        (1, _) => Ok(vec![InputRole::InputIds]),
+        (1, true) => Ok(vec![InputRole::InputIds]),
         (2, true) => Ok(vec![InputRole::InputIds, InputRole::TokenTypeIds]),
         _ => {
             let unknown: Vec<&str> = inputs
@@ -252,7 +260,10 @@ fn fixed_dims(inputs: &[TensorInfo]) -> Result<(Option<usize>, Option<usize>)> {
     for info in inputs {
         for (axis, known) in fixed.iter_mut().enumerate() {
             let Some(Some(size)) = info.dims.get(axis).copied() else { continue };
-            if size == 0 || known.is_some_and(|other| other != size) {
+            if size == 0 || size > LARGEST_FIXED[axis] {
+                return Err(refuse(format!("input {info} is of a size that no run can have")));
+            }
+            if known.is_some_and(|other| other != size) {
                 return Err(refuse(format!("input {info} contradicts the sizes of the others")));
             }
             *known = Some(size);
@@ -264,13 +275,22 @@ fn fixed_dims(inputs: &[TensorInfo]) -> Result<(Option<usize>, Option<usize>)> {
 fn bind_outputs(outputs: &[TensorInfo], named: &[(String, String)], hints: Hints) -> Result<Vec<BoundOutput>> {
     let known: Vec<&str> = OUTPUT_ALIASES.iter().map(|(role, _)| role.name()).collect();
     check_named("outputs", "output", outputs, named, &known)?;
-    let role_of = |info: &TensorInfo| {
-        let given = named.iter().find(|(_, name)| *name == info.name).map(|(role, _)| role.as_str());
-        find_alias(OUTPUT_ALIASES, given.unwrap_or(&info.name))
+    // A role that the caller gives to one output is taken from all others.
+    let role_of = |info: &TensorInfo| match named.iter().find(|(_, name)| *name == info.name) {
+        Some((role, _)) => find_alias(OUTPUT_ALIASES, role),
+        None => {
+            find_alias(OUTPUT_ALIASES, &info.name).filter(|role| !named.iter().any(|(given, _)| given == role.name()))
+        }
     };
     let mut roles: Vec<Option<OutputRole>> = outputs.iter().map(role_of).collect();
     if roles.iter().all(Option::is_none) {
         roles = roles_by_shape(outputs, hints)?;
+    }
+    for (index, role) in roles.iter().enumerate().filter(|(_, role)| role.is_some()) {
+        if let Some(other) = roles[..index].iter().position(|r| r == role) {
+            let name = role.map_or("", OutputRole::name);
+            return Err(refuse(format!("{} and {} are both {name}", outputs[other].name, outputs[index].name)));
+        }
     }
     Ok(outputs.iter().zip(roles).map(|(info, role)| BoundOutput { role, info: info.clone() }).collect())
 }
@@ -375,8 +395,25 @@ mod tests {
 
     #[test]
     fn fixed_sizes_are_found() {
-        let fixed = info("input_ids", ElementType::I32, &[Some(1), Some(16)]);
-        let binding = Binding::new(&[fixed], &logits(), &[], &[], Hints::default()).unwrap();
+        let fixed = |name| info(name, ElementType::I32, &[Some(1), Some(16)]);
+        let inputs = [fixed("input_ids"), fixed("attention_mask")];
+        let binding = Binding::new(&inputs, &logits(), &[], &[], Hints::default()).unwrap();
         assert_eq!((binding.fixed_rows, binding.fixed_tokens), (Some(1), Some(16)));
+        assert!(Binding::new(&inputs[..1], &logits(), &[], &[], Hints::default()).is_err(), "padding without a mask");
+        let huge = [info("input_ids", ElementType::I64, &[Some(1 << 40), None])];
+        assert!(Binding::new(&huge, &logits(), &[], &[], Hints::default()).is_err(), "a size no run can have");
+    }
+
+    #[test]
+    fn a_role_that_the_caller_gives_is_taken_from_the_others() {
+        let outputs = [logits().remove(0), info("scores", ElementType::F32, &[None, Some(3)])];
+        let named = [("logits".to_owned(), "scores".to_owned())];
+        let binding = Binding::new(&[ids("input_ids")], &outputs, &[], &named, Hints::default()).unwrap();
+        assert_eq!(binding.output(OutputRole::Logits), Some(1));
+    }
+
+    #[test]
+    fn a_single_input_of_unknown_name_is_not_guessed() {
+        assert!(Binding::new(&[ids("ages")], &logits(), &[], &[], Hints::default()).is_err());
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::bounded_file;
 use crate::error::{Error, Result};
 use crate::options::{Problem, Task};
 
@@ -102,19 +103,9 @@ impl Config {
     }
 }
 
-/// Reads a JSON object of at most `max_bytes` bytes.
-pub(super) fn read_json(path: &Path, max_bytes: u64) -> Result<Map<String, Value>> {
-    let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-    if !metadata.is_file() {
-        return Err(Error::model(path, "not a regular file"));
-    }
-    if metadata.len() > max_bytes {
-        return Err(Error::model(
-            path,
-            format!("{} bytes, more than the {max_bytes} read of such a file", metadata.len()),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+/// Reads a JSON object.
+pub(super) fn read_json(path: &Path) -> Result<Map<String, Value>> {
+    let bytes = bounded_file::read(path, MAX_CONFIG_BYTES)?;
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
@@ -130,7 +121,7 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn read(path: PathBuf) -> Result<Self> {
-        let root = read_json(&path, MAX_CONFIG_BYTES)?;
+        let root = read_json(&path)?;
         Ok(Self { path, root })
     }
 

@@ -73,7 +73,7 @@ impl ModelSpec {
             problem: options.problem.or(config.problem),
             dimensions: config.dimensions,
             labels: config.labels,
-            tokenizer: TokenizerSpec::from_dir(&dir, options.tokenizer),
+            tokenizer: tokenizer(&dir, options)?,
             dir,
             graph_path,
             weight_files,
@@ -97,9 +97,19 @@ pub fn max_tokens(dir: &Path) -> Result<Option<usize>> {
 pub fn limit_tokens(wanted: Option<usize>, most: Option<usize>) -> Result<Option<usize>> {
     match (wanted, most) {
         (Some(wanted), Some(most)) if wanted > most => {
-            Err(Error::argument(format!("max_tokens is {wanted}, the model takes {most} at most")))
+            Err(Error::argument(format!("max_tokens is {wanted}, the limit is {most}")))
         }
         (wanted, most) => Ok(wanted.or(most)),
+    }
+}
+
+/// A model without a usable tokenizer still serves tensors; a broken tokenizer file is an error, unless only tensors are
+/// wanted.
+fn tokenizer(dir: &Path, options: &Options) -> Result<Result<TokenizerSpec>> {
+    match TokenizerSpec::from_dir(dir, options.tokenizer) {
+        Err(error @ (Error::NotFound { .. } | Error::Unsupported(_))) => Ok(Err(error)),
+        Err(error) if options.task != Some(Task::Tensors) => Err(error),
+        found => Ok(found),
     }
 }
 

@@ -6,12 +6,7 @@
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Largest configuration file read.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Whose BERT tokenizer. They differ in symbols, normal forms, empty pairs and ties of truncation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +114,7 @@ impl TokenizerSpec {
     /// A spec for `scheme` with the settings of the reference implementations and the files that lie in `dir`.
     #[must_use]
     pub fn with_defaults(dir: &Path, scheme: Scheme) -> Self {
-        let present = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
+        let present = |name: &str| Some(dir.join(name)).filter(|path| path.symlink_metadata().is_ok());
         Self {
             scheme,
             dir: dir.to_owned(),
@@ -143,11 +138,13 @@ impl TokenizerSpec {
     ///
     /// # Errors
     /// * [`Error::NotFound`]: the directory, or a file that the scheme needs, is not there.
-    /// * [`Error::InvalidModel`]: a configuration is broken, or nothing tells the scheme.
-    /// * [`Error::Unsupported`]: the directory has a tokenizer that cannot be run faithfully; the message names it.
+    /// * [`Error::InvalidModel`]: a configuration is broken.
+    /// * [`Error::Unsupported`]: nothing tells the scheme, or it cannot be run faithfully; the message names it.
+    /// * [`Error::InvalidArgument`]: not a directory.
     pub fn from_dir(dir: &Path, scheme_override: Option<Scheme>) -> Result<Self> {
         if !dir.is_dir() {
-            return Err(Error::NotFound { path: dir.to_owned(), what: "no such directory".into() });
+            std::fs::metadata(dir).map_err(|e| Error::io(dir, e))?;
+            return Err(Error::argument(format!("{}: not a directory", dir.display())));
         }
         let configs = Configs::read(dir)?;
         let scheme = match scheme_override {
@@ -197,7 +194,7 @@ impl Configs {
 
     /// The scheme that the files tell.
     fn scheme(&self, dir: &Path) -> Result<Scheme> {
-        let has = |name: &str| dir.join(name).is_file();
+        let has = |name: &str| dir.join(name).symlink_metadata().is_ok();
         let class = self.tokenizer.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
         let model_type = self.model.get("model_type").and_then(Value::as_str).unwrap_or_default();
         if let Some(scheme) = unsupported_scheme(dir, class, model_type) {
@@ -228,20 +225,18 @@ impl Configs {
 
     /// Why no scheme could be told: an empty directory is another mistake than a bare vocabulary.
     fn untold(&self, dir: &Path) -> Error {
-        if !dir.join("vocab.txt").is_file() {
+        if dir.join("vocab.txt").symlink_metadata().is_err() {
             return Error::NotFound {
                 path: dir.to_owned(),
                 what: "no tokenizer files (vocab.txt or tokenizer.json)".into(),
             };
         }
         let names: Vec<_> = Scheme::ALL.iter().map(|scheme| scheme.name()).collect();
-        Error::model(
-            dir.join("vocab.txt"),
-            format!(
-                "nothing beside this vocabulary tells its tokenizer scheme; option tokenizer can name it ({})",
-                names.join(", ")
-            ),
-        )
+        Error::Unsupported(format!(
+            "{}: nothing beside this vocabulary tells its tokenizer scheme; option tokenizer can name it ({})",
+            dir.join("vocab.txt").display(),
+            names.join(", ")
+        ))
     }
 
     /// Takes over the settings that the reference of the scheme honours.
@@ -376,22 +371,8 @@ fn token_content(value: &Value) -> Option<String> {
 
 /// The JSON object in a file, empty when there is no such file.
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(Error::io(path, error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
-    if bytes.len() as u64 > MAX_CONFIG_BYTES {
-        return Err(Error::model(path, format!("a configuration larger than {MAX_CONFIG_BYTES} bytes")));
-    }
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Error::model(path, "not a JSON object")),
-        Err(error) => {
-            let reason = format!("broken JSON at line {}, column {}", error.line(), error.column());
-            Err(Error::model_from(path, reason, error))
-        }
+    match super::config::read_json(path) {
+        Err(Error::NotFound { .. }) => Ok(Map::new()),
+        read => read,
     }
 }

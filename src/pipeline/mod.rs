@@ -322,6 +322,7 @@ pub fn encode_all(tokenizer: &Tokenizer, inputs: &[Input<'_>], options: &EncodeO
             Error::TextTooLong { what, n_tokens, max_tokens } => {
                 Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
             }
+            Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
             other => other,
         })
     };

@@ -8,9 +8,11 @@ use crate::batch::Policy;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, Hints, OutputRole};
 use crate::graph::onnx::GraphFacts;
+use crate::model_dir::tokenizer::Scheme;
 use crate::model_dir::{Family, ModelSpec, limit_tokens};
 use crate::options::{Options, Task};
 use crate::session::Session;
+use crate::tensor::ElementType;
 use crate::tokenize::Tokenizer;
 
 impl Model {
@@ -69,9 +71,12 @@ fn open_tokenizer(spec: &ModelSpec, options: &Options) -> Result<std::result::Re
     }
     let tokenizer = Tokenizer::open(tokenizer_spec)?;
     if let Some(vocab_size) = spec.dimensions.vocab_size.filter(|size| *size < tokenizer.vocab_size()) {
-        let path = tokenizer_spec.vocab_path.as_ref().or(tokenizer_spec.tokenizer_json_path.as_ref());
+        let path = match tokenizer_spec.scheme {
+            Scheme::TokenizerJson => &tokenizer_spec.tokenizer_json_path,
+            _ => &tokenizer_spec.vocab_path,
+        };
         return Err(Error::model(
-            path.unwrap_or(&spec.dir),
+            path.as_ref().unwrap_or(&spec.dir),
             format!("{} tokens, but the model has {vocab_size} word vectors", tokenizer.vocab_size()),
         ));
     }
@@ -144,8 +149,11 @@ fn max_tokens(spec: &ModelSpec, binding: Option<&Binding>, options: &Options) ->
 }
 
 fn policy(facts: &GraphFacts, binding: Option<&Binding>, options: &Options) -> Policy {
-    // Where a run's scale depends on all its texts, each text runs alone: what it gives must not depend on others.
-    let alone = facts.quantizes_activations_per_run;
+    // Where a run's scale, or its rounding to half precision, depends on all its texts, each text runs alone: what it
+    // gives must not depend on others.
+    let half = |t: Option<ElementType>| matches!(t, Some(ElementType::F16 | ElementType::Bf16));
+    let half_outputs = binding.is_some_and(|b| b.outputs.iter().any(|o| half(o.info.element_type)));
+    let alone = facts.quantizes_activations_per_run || facts.casts_to_half || half_outputs;
     Policy {
         max_rows: if alone { 1 } else { options.max_rows },
         max_tokens: options.max_batch_tokens,

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-/// Physical cores that this process may run on: two hardware threads of a core count once, affinity masks and
-/// container quotas are respected. At least 1.
+/// Physical cores of the machine, where two hardware threads of a core count once, but no more than the processors
+/// that affinity masks and container quotas leave to this process. At least 1.
 pub(super) fn usable_physical_cores() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     physical_cores().map_or(allowed, |cores| cores.clamp(1, allowed))

@@ -78,6 +78,10 @@ pub(super) struct RuntimeLibrary {
 /// # Errors
 /// What the loader says, or that the file is no ONNX Runtime.
 pub(super) fn open_runtime(name: &Path) -> Result<RuntimeLibrary, String> {
+    // A pipe would block the loader for ever. Bare names are looked for by the loader itself.
+    if name.components().count() > 1 && name.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err("not a regular file".to_owned());
+    }
     let c_name = CString::new(name.as_os_str().as_bytes()).map_err(|_| "the path holds a NUL byte".to_owned())?;
     // SAFETY: the name is NUL-terminated. Opening a library runs its initialisers, which is what is asked for.
     let handle = unsafe { libc::dlopen(c_name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };

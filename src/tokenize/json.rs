@@ -10,14 +10,14 @@ use super::{
     EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, Truncation,
     outside_vocabulary,
 };
+use crate::bounded_file;
 use crate::error::{Error, Result, Source};
 use crate::model_dir::tokenizer::TokenizerSpec;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tokenizers::{PostProcessor, PostProcessorWrapper, TruncationDirection};
+use tokenizers::{ModelWrapper, PostProcessor, PostProcessorWrapper, TruncationDirection};
 
 /// Largest file read; that of a vocabulary of 250,000 pieces has 17 MB.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -41,9 +41,14 @@ impl JsonTokenizer {
     /// Reads the `tokenizer.json` of `spec`.
     pub(super) fn open(spec: &TokenizerSpec) -> Result<Self> {
         let path = spec.tokenizer_json_path.clone().unwrap_or_else(|| spec.dir.join("tokenizer.json"));
-        let bytes = read(&path)?;
-        let mut content = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|source| Error::model_from(&path, format!("not a usable tokenizer.json: {source}"), source))?;
+        let bytes = bounded_file::read(&path, MAX_JSON_BYTES)?;
+        let mut content = guarded(&path, || tokenizers::Tokenizer::from_bytes(bytes))?;
+        if let ModelWrapper::BPE(model) = content.get_model()
+            && model.dropout.is_some_and(|dropout| dropout > 0.0)
+        {
+            let reason = "its BPE dropout gives other ids at every call";
+            return Err(Error::Unsupported(format!("{}: {reason}", path.display())));
+        }
         let processor = content.get_post_processor().cloned();
         content.with_post_processor(None::<PostProcessorWrapper>);
         content.with_padding(None);
@@ -93,7 +98,7 @@ impl JsonTokenizer {
                 Box::new(plain)
             }),
         };
-        let encoding = tokenizer.encode(text, false).map_err(|source| failed(&self.path, source))?;
+        let encoding = guarded(&self.path, || tokenizer.encode(text, false))?;
         if special == SpecialTokensInText::Plain && encoding.get_ids().iter().any(|id| self.all_special.contains(id)) {
             return Err(Error::Unsupported(format!(
                 "{}: plain text gives a special token even when none is recognised",
@@ -140,9 +145,7 @@ impl JsonTokenizer {
             second.set_type_ids(vec![1; second.len()]);
         }
         match (&self.processor, second) {
-            (Some(processor), second) => {
-                processor.process(first, second, add_special_tokens).map_err(|source| failed(&self.path, source))
-            }
+            (Some(processor), second) => guarded(&self.path, || processor.process(first, second, add_special_tokens)),
             (None, None) => Ok(first),
             (None, Some(mut second)) => {
                 let mut joined = tokenizers::Encoding::default();
@@ -167,7 +170,7 @@ impl JsonTokenizer {
             })
             .collect::<Result<_>>()?;
         let skip = special_tokens == SpecialTokensInDecoded::Skip;
-        self.content.decode(&checked, skip).map_err(|source| failed(&self.path, source))
+        guarded(&self.path, || self.content.decode(&checked, skip))
     }
 
     /// One more than the largest id.
@@ -196,19 +199,16 @@ impl JsonTokenizer {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::io(path, error))?;
-    if bytes.len() as u64 > MAX_JSON_BYTES {
-        return Err(Error::model(path, format!("a tokenizer.json larger than {MAX_JSON_BYTES} bytes")));
+/// Runs `work` of the `tokenizers` crate; where a file makes it panic, the file is at fault.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(outcome) => outcome.map_err(|source| failed(path, source)),
+        Err(_) => Err(Error::model(path, "not a usable tokenizer.json: what it says contradicts itself")),
     }
-    Ok(bytes)
 }
 
 fn failed(path: &Path, source: Source) -> Error {
-    Error::model_from(path, "the tokenizer of this file failed", source)
+    Error::model_from(path, "not a usable tokenizer.json", source)
 }
 
 /// Keeps the first tokens. What is cut is thrown away, because merging would combine it with everything else.

@@ -5,12 +5,14 @@
 use super::SpecialIds;
 use super::vocab::Vocab;
 use crate::model_dir::tokenizer::TokenizerSpec;
+use std::collections::HashMap;
 
 /// Tokens recognised in texts.
 #[derive(Clone, Debug)]
 pub(super) struct SpecialTokens {
-    /// Longest first.
-    tokens: Vec<(Box<str>, i64)>,
+    tokens: HashMap<Box<[u8]>, i64>,
+    /// The lengths of tokens in bytes, longest first.
+    lengths: Vec<usize>,
     /// Whether some token begins with a byte.
     begins: Box<[bool; 256]>,
     /// The only first byte, if it is ASCII: almost always `[`.
@@ -29,15 +31,18 @@ impl SpecialTokens {
             .chain(named.filter_map(|name| Some((name.as_str().into(), vocab.id(name)?))))
             .collect();
         tokens.retain(|(token, _)| !token.is_empty());
-        tokens.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.0.cmp(&b.0)));
-        tokens.dedup_by(|later, kept| later.0 == kept.0);
         let mut begins = Box::new([false; 256]);
         for (token, _) in &tokens {
             begins[usize::from(token.as_bytes()[0])] = true;
         }
         let mut firsts = (0_u8..=255).filter(|&byte| begins[usize::from(byte)]);
         let only_first = firsts.next().filter(|first| first.is_ascii() && firsts.next().is_none()).map(char::from);
-        Self { tokens, begins, only_first }
+        let mut lengths: Vec<usize> = tokens.iter().map(|(token, _)| token.len()).collect();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        lengths.dedup();
+        // Of equal names the first counts.
+        let tokens = tokens.into_iter().rev().map(|(token, id)| (token.into_boxed_bytes(), id)).collect();
+        Self { tokens, lengths, begins, only_first }
     }
 
     /// Whether some token begins with this byte.
@@ -48,8 +53,7 @@ impl SpecialTokens {
 
     /// The token at the beginning of `rest`: its length in bytes and its id.
     pub(super) fn at(&self, rest: &[u8]) -> Option<(usize, i64)> {
-        let (token, id) = self.tokens.iter().find(|(token, _)| rest.starts_with(token.as_bytes()))?;
-        Some((token.len(), *id))
+        self.lengths.iter().find_map(|&n_bytes| Some((n_bytes, *self.tokens.get(rest.get(..n_bytes)?)?)))
     }
 
     /// The first token in `text` from byte `from` on: its offsets and its id.

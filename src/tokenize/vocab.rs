@@ -5,11 +5,10 @@
 //! files of `paddle-ernie` need; the others take a line as it is.
 
 use super::trie::Trie;
+use crate::bounded_file;
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,18 +26,14 @@ pub(super) struct Vocab {
     trie: Arc<Trie>,
     /// Tokens that a configuration adds behind the file.
     added: BTreeMap<i64, String>,
+    /// The same the other way round.
+    added_ids: HashMap<String, i64>,
 }
 
 impl Vocab {
     /// Reads `path` and adds what `spec` adds.
     pub(super) fn read(path: &Path, spec: &TokenizerSpec) -> Result<Self> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_VOCAB_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| Error::io(path, error))?;
-        if bytes.len() as u64 > MAX_VOCAB_BYTES {
-            return Err(Error::model(path, format!("a vocabulary larger than {MAX_VOCAB_BYTES} bytes")));
-        }
+        let bytes = bounded_file::read(path, MAX_VOCAB_BYTES)?;
         let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
         let mut vocab = Self::parse(&text, spec.scheme);
         if vocab.ends.is_empty() {
@@ -64,21 +59,27 @@ impl Vocab {
             ends.push(text.len());
         }
         let trie = Arc::new(build_trie(&text, &ends));
-        Self { text, ends, trie, added: BTreeMap::new() }
+        Self { text, ends, trie, added: BTreeMap::new(), added_ids: HashMap::new() }
     }
 
     /// Takes in added tokens with their ids; special tokens without one are put at the end, as Hugging Face does.
     fn add_tokens(&mut self, spec: &TokenizerSpec) {
         for token in &spec.added_tokens {
             if self.token(token.id) != Some(&token.content) && token.id >= self.ends.len() as i64 {
-                self.added.insert(token.id, token.content.clone());
+                self.add(token.id, &token.content);
             }
         }
         for token in &spec.additional_special {
             if self.id(token).is_none() {
-                self.added.insert(self.len() as i64, token.clone());
+                self.add(self.len() as i64, token);
             }
         }
+    }
+
+    fn add(&mut self, id: i64, token: &str) {
+        self.added.insert(id, token.to_owned());
+        let known = self.added_ids.entry(token.to_owned()).or_insert(id);
+        *known = id.min(*known);
     }
 
     /// One more than the largest id.
@@ -102,7 +103,7 @@ impl Vocab {
     /// The id of this token.
     pub(super) fn id(&self, token: &str) -> Option<i64> {
         let in_file = self.trie.find(token.as_bytes()).and_then(|node| self.trie.value(node)).map(i64::from);
-        in_file.or_else(|| self.added.iter().find(|(_, added)| *added == token).map(|(id, _)| *id))
+        in_file.or_else(|| self.added_ids.get(token).copied())
     }
 
     /// Token -> id, for longest-match search.

@@ -1,5 +1,6 @@
 //! What a directory holds, for people or as JSON.
 
+use std::io::Write;
 use std::path::Path;
 
 use ernie::error::Error;
@@ -11,17 +12,13 @@ use crate::ModelArgs;
 use crate::stream::Failure;
 
 /// Prints what `dir` holds; a directory whose model cannot be opened is described as far as possible and then fails.
-#[expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
 pub(crate) fn run(dir: &Path, args: &ModelArgs, as_json: bool) -> Result<(), Failure> {
     let options = args.options()?;
     let spec = ModelSpec::read(dir, &options)?;
     let model = Model::open(dir, &options);
     let report = describe(model.as_ref().map_or(&spec, Model::spec), model.as_ref());
-    if as_json {
-        println!("{report}");
-    } else {
-        print_lines(&report);
-    }
+    let text = if as_json { format!("{report}\n") } else { lines(&report) };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::Output)?;
     model.map(|_| ()).map_err(Failure::from)
 }
 
@@ -51,8 +48,8 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         .map(|(role, name)| (role.into(), json!(name)))
         .collect();
     json!({
-        "directory": spec.dir,
-        "graph": spec.graph_path,
+        "directory": spec.dir.display().to_string(),
+        "graph": spec.graph_path.as_ref().map(|path| path.display().to_string()),
         "weights": spec.weight_files,
         "family": spec.family.name(),
         "task": model.map_or_else(|_| spec.task.map(|t| t.name()), |m| Some(m.task().name())),
@@ -72,8 +69,9 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "a command-line tool answers on standard output")]
-fn print_lines(report: &Value) {
+/// A line for everything that is known.
+fn lines(report: &Value) -> String {
+    let mut all = String::new();
     for (key, value) in report.as_object().into_iter().flatten() {
         let text = match value {
             Value::Null => continue,
@@ -90,6 +88,7 @@ fn print_lines(report: &Value) {
             }
             other => other.to_string(),
         };
-        println!("{key:<12} {text}");
+        all.push_str(&format!("{key:<12} {text}\n"));
     }
+    all
 }

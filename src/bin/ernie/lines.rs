@@ -29,7 +29,9 @@ pub(crate) struct Record {
 
 /// The lines of an input, with a progress bar where a person watches.
 pub(crate) struct Lines {
-    reader: Box<dyn BufRead>,
+    reader: BufReader<Box<dyn Read>>,
+    /// Whether lines may come one by one, from a person or a program that waits for each answer.
+    is_stream: bool,
     format: Format,
     number: u64,
     bar: ProgressBar,
@@ -38,8 +40,8 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn open(file: Option<&Path>, format: Format) -> Result<Self, Failure> {
         let file = file.filter(|path| *path != Path::new("-"));
-        let (reader, size): (Box<dyn BufRead>, u64) = match file {
-            None => (Box::new(BufReader::new(std::io::stdin())), 0),
+        let (reader, size): (Box<dyn Read>, u64) = match file {
+            None => (Box::new(std::io::stdin().lock()), 0),
             Some(path) => {
                 let fail = |e: std::io::Error| Failure::Input(format!("{}: {e}", path.display()));
                 let file = File::open(path).map_err(fail)?;
@@ -47,18 +49,28 @@ impl Lines {
                 if metadata.is_dir() {
                     return Err(Failure::Input(format!("{}: is a directory", path.display())));
                 }
-                (Box::new(BufReader::with_capacity(1 << 16, file)), metadata.len())
+                (Box::new(file), metadata.len())
             }
         };
-        Ok(Self { reader, format, number: 0, bar: bar(size) })
+        let reader = BufReader::with_capacity(1 << 16, reader);
+        Ok(Self { reader, is_stream: file.is_none(), format, number: 0, bar: bar(size) })
     }
 
-    /// The next lines, at most `n_lines`; empty at the end.
+    /// The next lines, at most `n_lines` and not many bytes; empty at the end.
     pub(crate) fn chunk(&mut self, n_lines: usize) -> Result<Vec<Line>, Failure> {
-        let mut lines = Vec::new();
-        while lines.len() < n_lines {
+        const MAX_CHUNK_BYTES: usize = 4 << 20;
+        let (mut lines, mut n_bytes) = (Vec::new(), 0);
+        while lines.len() < n_lines && n_bytes < MAX_CHUNK_BYTES {
             match self.next_line()? {
-                Some(line) => lines.push(line),
+                Some(line) => {
+                    n_bytes +=
+                        line.content.as_ref().map_or(0, |r| r.text.len() + r.pair.as_ref().map_or(0, String::len));
+                    lines.push(line);
+                    // What has not come yet is not waited for.
+                    if self.is_stream && self.reader.buffer().is_empty() {
+                        break;
+                    }
+                }
                 None => break,
             }
         }
@@ -114,12 +126,16 @@ impl Lines {
     }
 
     fn parse(&mut self, text: String) -> Result<Record, String> {
+        let is_object = text.trim_start().starts_with('{');
         if self.format == Format::Auto {
-            let is_json = serde_json::from_str::<Record>(&text).is_ok();
+            let is_json = is_object && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             self.format = if is_json { Format::Jsonl } else { Format::Text };
         }
         if self.format == Format::Text {
             return Ok(Record { text, pair: None });
+        }
+        if !is_object {
+            return Err("not a JSON object with a text".to_owned());
         }
         serde_json::from_str(&text).map_err(|e| format!("not a JSON object with a text: {e}"))
     }

@@ -50,7 +50,7 @@ struct InspectArgs {
 /// How the model is opened.
 #[derive(Args)]
 pub(crate) struct ModelArgs {
-    /// Set an option of the library: `--set threads=2`. May be given several times; `--set help=` lists them.
+    /// Set an option of the library: `--set threads=2`. May be given several times; an unknown key lists them all.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
     /// Tokens of a text or pair at most, special tokens included.
@@ -71,7 +71,7 @@ pub(crate) struct RunArgs {
     pub(crate) dir: PathBuf,
     /// Text lines or JSON Lines `{"text": ..., "pair": ...}`; standard input when absent or `-`.
     pub(crate) file: Option<PathBuf>,
-    /// How lines are read; `auto` takes JSON Lines when the first line is a JSON object with a text.
+    /// How lines are read; `auto` takes JSON Lines when the first line is a JSON object.
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(crate) format: Format,
     /// Stop at the first bad line instead of naming it and going on.

@@ -44,7 +44,7 @@ pub(crate) fn vectors(output: &Output, index: usize) -> Object {
     match output.token_vectors.get(index) {
         Some(matrix) => {
             let rows: Vec<&[f32]> = (0..matrix.n_rows).map(|row| matrix.row(row)).collect();
-            object.with("tokens", &rows)
+            object.with("token_vectors", &rows)
         }
         None => object,
     }

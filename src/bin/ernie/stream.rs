@@ -1,7 +1,8 @@
 //! Lines -> the library -> JSON Lines, a chunk at a time and in order.
 
 use std::fmt;
-use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::Path;
 
 use ernie::error::Error;
 use ernie::model_dir::tokenizer::TokenizerSpec;
@@ -66,7 +67,8 @@ impl Engine {
         if kind != Kind::Tokenize {
             return Ok(Self::Model(Box::new(Model::open(&args.dir, &options)?)));
         }
-        let dir = if args.dir.is_file() { args.dir.parent().unwrap_or(&args.dir) } else { &args.dir };
+        let parent = args.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = if args.dir.is_file() { parent } else { &args.dir };
         let tokenizer = Tokenizer::open(&TokenizerSpec::from_dir(dir, options.tokenizer)?)?;
         let encode_options = EncodeOptions {
             max_tokens: limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?,
@@ -103,10 +105,11 @@ impl Engine {
 /// Answers every line of the input.
 pub(crate) fn run(args: &RunArgs, call: &Call, kind: Kind) -> Result<(), Failure> {
     let engine = Engine::open(args, kind)?;
+    // What no text could change is found out before the first one.
+    engine.answer(&[], call, kind)?;
     let mut lines = Lines::open(args.file.as_deref(), args.format)?;
     let stdout = std::io::stdout();
-    // At a terminal, or fed by a program that waits for each answer, a line must not wait for the next ones.
-    let n_lines = if args.file.is_none() && std::io::stdin().is_terminal() { 1 } else { args.chunk as usize };
+    let n_lines = args.chunk as usize;
     let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
     let mut n_bad = 0_u64;
     loop {
@@ -119,7 +122,7 @@ pub(crate) fn run(args: &RunArgs, call: &Call, kind: Kind) -> Result<(), Failure
     }
     lines.finish();
     if n_bad > 0 {
-        warn(&format!("{n_bad} bad lines"));
+        warn(&format!("{n_bad} bad {}", if n_bad == 1 { "line" } else { "lines" }));
     }
     Ok(())
 }
@@ -143,7 +146,7 @@ fn answer_chunk(
                 let answer = match &together {
                     Ok(output) => Ok(engine.object(output, position, kind, args.raw)),
                     // One text of the chunk cannot be answered: each is asked alone, to find out which.
-                    Err(_) => alone(engine, inputs[position], call, kind, args.raw)?,
+                    Err(_) => alone(engine, inputs[position], call, kind, args.raw),
                 };
                 position += 1;
                 answer
@@ -164,25 +167,18 @@ fn answer_chunk(
     Ok(n_bad)
 }
 
-/// The answer to one text; the inner error is the text's own fault, the outer one is not.
-fn alone(
-    engine: &Engine,
-    input: Input<'_>,
-    call: &Call,
-    kind: Kind,
-    raw: bool,
-) -> Result<Result<Object, String>, Failure> {
+/// The answer to one text, or what is wrong with it.
+fn alone(engine: &Engine, input: Input<'_>, call: &Call, kind: Kind, raw: bool) -> Result<Object, String> {
     match engine.answer(&[input], call, kind) {
-        Ok(output) => Ok(Ok(engine.object(&output, 0, kind, raw))),
+        Ok(output) => Ok(engine.object(&output, 0, kind, raw)),
         Err(Error::TextTooLong { n_tokens, max_tokens, .. }) => {
-            Ok(Err(format!("{n_tokens} tokens, more than the {max_tokens} allowed")))
+            Err(format!("{n_tokens} tokens, more than the {max_tokens} allowed"))
         }
-        Err(error @ Error::Runtime { .. }) => Ok(Err(error.report())),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error.report()),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
+/// Says something on standard error; where nobody listens, nothing is lost.
 fn warn(message: &str) {
-    eprintln!("ernie: {message}");
+    drop(writeln!(std::io::stderr(), "ernie: {message}"));
 }
