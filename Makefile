@@ -6,7 +6,10 @@ RUNTIME := $(BUILD)/runtime
 TOOLS := $(BUILD)/tools
 STAGE := $(CURDIR)/$(BUILD)/stage
 PREFIX ?= $(STAGE)
-export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+# A cmake that is there is used; otherwise one is fetched. clang-format is always the pinned one.
+CMAKE := $(or $(shell command -v cmake),$(CURDIR)/$(TOOLS)/cmake/bin/cmake)
+CTEST := $(or $(shell command -v ctest),$(CURDIR)/$(TOOLS)/cmake/bin/ctest)
+CLANG_FORMAT := $(CURDIR)/$(TOOLS)/clang-format/bin/clang-format
 
 CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp tests/consumers/*.c tests/consumers/*.cpp tests/consumers/*.h)
 
@@ -24,15 +27,15 @@ test: runtime stage ## all tests: Rust, then C99 and C++17 programs through CTes
 	cargo test --locked --features test-hooks
 	$(MAKE) consumers
 
-lint: tools ## formatting, clippy, rustdoc and clang-format, warnings are errors
+lint: $(CLANG_FORMAT) ## formatting, clippy, rustdoc and clang-format, warnings are errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features test-hooks -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
-	clang-format --dry-run --Werror $(CXX_SOURCES)
+	$(CLANG_FORMAT) --dry-run --Werror $(CXX_SOURCES)
 
-fmt: tools ## format all sources
+fmt: $(CLANG_FORMAT) ## format all sources
 	cargo fmt
-	clang-format -i $(CXX_SOURCES)
+	$(CLANG_FORMAT) -i $(CXX_SOURCES)
 
 header: ## write include/ernie.h from the source
 	ERNIE_BLESS=1 cargo test --locked --test header
@@ -43,32 +46,30 @@ $(RUNTIME)/libonnxruntime.so.1: scripts/fetch_runtime.sh
 	scripts/fetch_runtime.sh $(RUNTIME)
 	@touch $@
 
-tools: $(TOOLS)/.stamp ## fetch cmake and clang-format into build/tools
+tools: $(CMAKE) $(CLANG_FORMAT) ## fetch cmake, where there is none, and clang-format into build/tools
 
-$(TOOLS)/.stamp: scripts/requirements-tools.txt
-	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/requirements-tools.txt
-	@touch $@
+$(CURDIR)/$(TOOLS)/cmake/bin/cmake $(CURDIR)/$(TOOLS)/clang-format/bin/clang-format:
+	scripts/fetch_tool.sh $(notdir $@) $(TOOLS)
 
-stage: runtime tools ## build the release library and install it to build/stage
-	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(STAGE) -DCMAKE_INSTALL_LIBDIR=lib > /dev/null
-	cmake --build $(BUILD)/cmake
-	cmake --install $(BUILD)/cmake > /dev/null
+stage: runtime $(CMAKE) ## build the release library and install it to build/stage
+	$(CMAKE) -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(STAGE) -DCMAKE_INSTALL_LIBDIR=lib > /dev/null
+	$(CMAKE) --build $(BUILD)/cmake
+	$(CMAKE) --install $(BUILD)/cmake > /dev/null
 
-install: runtime tools ## build and install to PREFIX
-	cmake -S . -B $(BUILD)/cmake-install -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
-	cmake --build $(BUILD)/cmake-install
-	cmake --install $(BUILD)/cmake-install
+install: runtime $(CMAKE) ## build and install to PREFIX
+	$(CMAKE) -S . -B $(BUILD)/cmake-install -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	$(CMAKE) --build $(BUILD)/cmake-install
+	$(CMAKE) --install $(BUILD)/cmake-install
 
 examples: stage
-	cmake -S cpp-examples -B $(BUILD)/examples -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
-	cmake --build $(BUILD)/examples
+	$(CMAKE) -S cpp-examples -B $(BUILD)/examples -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
+	$(CMAKE) --build $(BUILD)/examples
 
 consumers: stage
 	cargo build --locked --lib --features test-hooks
-	cmake -S tests/consumers -B $(BUILD)/consumers -DCMAKE_BUILD_TYPE=Debug -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
-	cmake --build $(BUILD)/consumers -j2
-	cd $(BUILD)/consumers && ctest --output-on-failure
+	$(CMAKE) -S tests/consumers -B $(BUILD)/consumers -DCMAKE_BUILD_TYPE=Debug -DCMAKE_PREFIX_PATH=$(STAGE) > /dev/null
+	$(CMAKE) --build $(BUILD)/consumers -j2
+	cd $(BUILD)/consumers && PATH="$$PATH:$(dir $(CMAKE))" $(CTEST) --output-on-failure
 
 bench: runtime ## measure the cost of a call beside ONNX Runtime's own
 	cargo bench --locked

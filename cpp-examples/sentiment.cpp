@@ -27,10 +27,7 @@ void print(const ernie::Result &result, const std::vector<std::string> &texts) {
     std::fflush(stdout);
 }
 
-void classify(const ernie::Model &model, const std::vector<std::string> &texts) {
-    const std::vector<ernie::Input> inputs(texts.begin(), texts.end());
-    print(model.infer(inputs), texts);
-}
+void classify(const ernie::Model &model, const std::vector<std::string> &texts) { print(model.infer(texts), texts); }
 
 /// Lines that are already there share a run; the first one that is not is not waited for.
 void classify_lines(const ernie::Model &model) {

@@ -14,12 +14,14 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -96,18 +98,19 @@ inline const char *c_str(const std::string &text) {
 /// A read-only view of consecutive values, as std::span of C++20.
 template <typename T> class Span {
   public:
+    using value_type = T;
+
     Span() noexcept = default;
     Span(const T *data, std::size_t size) noexcept : data_(data), size_(size) {}
     Span(const std::vector<T> &values) noexcept : data_(values.data()), size_(values.size()) {}
-    /// Of a list in the call itself: its values live to the end of the full expression.
-    Span(std::initializer_list<T> values) noexcept : size_(values.size()) { data_ = values.begin(); }
-
     [[nodiscard]] const T *data() const noexcept { return data_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     [[nodiscard]] const T *begin() const noexcept { return data_; }
     [[nodiscard]] const T *end() const noexcept { return data_ + size_; }
     [[nodiscard]] const T &operator[](std::size_t index) const noexcept { return data_[index]; }
+    [[nodiscard]] const T &front() const noexcept { return data_[0]; }
+    [[nodiscard]] const T &back() const noexcept { return data_[size_ - 1]; }
 
   private:
     const T *data_ = nullptr;
@@ -135,7 +138,32 @@ class Input {
 };
 static_assert(sizeof(Input) == sizeof(ernie_input), "a sequence of Input is one of ernie_input");
 
-using Inputs = Span<Input>;
+/// The texts of a call: one, a list in braces, or any container of strings, string views or Input. `{"a", "b"}` is two
+/// texts, `{{"a", "b"}}` is one text with its pair. Refers to the strings, which must live to the end of the call.
+class Inputs {
+  public:
+    Inputs(const Input &one) : list_{one} {}
+    Inputs(const char *one) : list_{Input(one)} {}
+    Inputs(const std::string &one) : list_{Input(one)} {}
+    Inputs(std::string_view one) : list_{Input(one)} {}
+    Inputs(std::initializer_list<Input> list) : list_(list) {}
+    template <typename Container, typename = decltype(Input(*std::begin(std::declval<const Container &>())))>
+    Inputs(const Container &texts) : list_(std::begin(texts), std::end(texts)) {}
+    /// The strings of a temporary container would be gone before the call.
+    template <typename Container, typename = decltype(Input(*std::begin(std::declval<const Container &>()))),
+              typename = std::enable_if_t<!std::is_lvalue_reference_v<Container> &&
+                                          !std::is_convertible_v<Container, std::string_view>>>
+    Inputs(Container &&texts) = delete;
+
+    [[nodiscard]] std::size_t size() const noexcept { return list_.size(); }
+    [[nodiscard]] const ernie_input *raw() const noexcept {
+        return reinterpret_cast<const ernie_input *>(list_.data());
+    }
+
+  private:
+    std::vector<Input> list_;
+};
+
 using Item = ernie_item;
 
 /// The text of an item: a label's name.
@@ -186,14 +214,47 @@ struct TensorView {
     }
 };
 
+/// How one vector is made of a text's token vectors.
+enum class Pooling : std::uint32_t {
+    Default = ERNIE_POOLING_DEFAULT,
+    Pooler = ERNIE_POOLING_POOLER,
+    Cls = ERNIE_POOLING_CLS,
+    Mean = ERNIE_POOLING_MEAN,
+    Max = ERNIE_POOLING_MAX
+};
+/// What is done to the length of vectors.
+enum class Normalize : std::uint32_t { None = ERNIE_NORMALIZE_NONE, L2 = ERNIE_NORMALIZE_L2 };
+/// What happens to texts that are too long.
+enum class Truncation : std::uint32_t {
+    Default = ERNIE_TRUNCATION_DEFAULT,
+    Truncate = ERNIE_TRUNCATION_TRUNCATE,
+    Error = ERNIE_TRUNCATION_ERROR
+};
+/// What `[MASK]` and the like are when they stand in a text.
+enum class SpecialTokens : std::uint32_t {
+    Default = ERNIE_SPECIAL_TOKENS_DEFAULT,
+    Recognize = ERNIE_SPECIAL_TOKENS_RECOGNIZE,
+    Plain = ERNIE_SPECIAL_TOKENS_PLAIN
+};
+/// What a classifier's raw scores mean.
+enum class Problem : std::uint32_t {
+    Default = ERNIE_PROBLEM_DEFAULT,
+    SingleLabel = ERNIE_PROBLEM_SINGLE_LABEL,
+    MultiLabel = ERNIE_PROBLEM_MULTI_LABEL,
+    Regression = ERNIE_PROBLEM_REGRESSION
+};
+
 /// What one call wants; every setter returns the object, so that they can be chained.
 class Call {
   public:
-    Call &pooling(std::uint32_t value) noexcept { return set(call_.pooling, value); }
-    Call &normalize(std::uint32_t value) noexcept { return set(call_.normalize, value); }
-    Call &truncation(std::uint32_t value) noexcept { return set(call_.truncation, value); }
-    Call &special_tokens(std::uint32_t value) noexcept { return set(call_.special_tokens, value); }
-    Call &problem(std::uint32_t value) noexcept { return set(call_.problem, value); }
+    Call &pooling(Pooling value) noexcept { return set(call_.pooling, static_cast<std::uint32_t>(value)); }
+    Call &normalize(Normalize value) noexcept { return set(call_.normalize, static_cast<std::uint32_t>(value)); }
+    Call &truncation(Truncation value) noexcept { return set(call_.truncation, static_cast<std::uint32_t>(value)); }
+    Call &special_tokens(SpecialTokens value) noexcept {
+        return set(call_.special_tokens, static_cast<std::uint32_t>(value));
+    }
+    Call &problem(Problem value) noexcept { return set(call_.problem, static_cast<std::uint32_t>(value)); }
+    /// Bits ERNIE_OUTPUT_...
     Call &outputs(std::uint32_t value) noexcept { return set(call_.outputs, value); }
     Call &top_k(std::uint32_t value) noexcept { return set(call_.top_k, value); }
     Call &max_tokens(std::size_t value) noexcept {
@@ -313,11 +374,11 @@ class Tokenizer {
     explicit Tokenizer(ernie_tokenizer *handle) noexcept : handle_(handle) {}
 
     [[nodiscard]] std::size_t vocab_size() const noexcept { return ernie_tokenizer_vocab_size(handle_.get()); }
+    [[nodiscard]] const ernie_tokenizer *raw() const noexcept { return handle_.get(); }
 
-    [[nodiscard]] Result encode(Inputs inputs, const Call &call = Call()) const {
+    [[nodiscard]] Result encode(const Inputs &inputs, const Call &call = Call()) const {
         ernie_result *raw = nullptr;
-        detail::check(ernie_tokenizer_encode(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()),
-                                             inputs.size(), call.raw(), &raw));
+        detail::check(ernie_tokenizer_encode(handle_.get(), inputs.raw(), inputs.size(), call.raw(), &raw));
         return Result(raw);
     }
 
@@ -376,24 +437,25 @@ class Model {
     }
 
     /// Vectors of texts: matrix() has a row for each.
-    [[nodiscard]] Result encode(Inputs inputs, const Call &call = Call()) const {
+    [[nodiscard]] Result encode(const Inputs &inputs, const Call &call = Call()) const {
         return run(ernie_encode, inputs, call);
     }
     /// The vector of one text.
     [[nodiscard]] std::vector<float> encode_one(const Input &input, const Call &call = Call()) const {
-        const Result result = encode(Inputs(&input, 1), call);
+        const Result result = encode(input, call);
         const Span<float> row = result.matrix().row(0);
         return {row.begin(), row.end()};
     }
     /// Vectors into the caller's memory, `[inputs, hidden_size]`; returns hidden_size.
-    std::size_t encode_into(Inputs inputs, float *vectors, std::size_t n_floats, const Call &call = Call()) const {
+    std::size_t encode_into(const Inputs &inputs, float *vectors, std::size_t n_floats,
+                            const Call &call = Call()) const {
         std::size_t hidden_size = 0;
-        detail::check(ernie_encode_into(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()),
-                                        inputs.size(), call.raw(), vectors, n_floats, &hidden_size));
+        detail::check(
+            ernie_encode_into(handle_.get(), inputs.raw(), inputs.size(), call.raw(), vectors, n_floats, &hidden_size));
         return hidden_size;
     }
     /// What the model's task gives: items(i), best first.
-    [[nodiscard]] Result infer(Inputs inputs, const Call &call = Call()) const {
+    [[nodiscard]] Result infer(const Inputs &inputs, const Call &call = Call()) const {
         return run(ernie_infer, inputs, call);
     }
     /// The graph on the caller's own tensors.
@@ -412,10 +474,10 @@ class Model {
     [[nodiscard]] const ernie_model *raw() const noexcept { return handle_.get(); }
 
   private:
-    template <typename Function> [[nodiscard]] Result run(Function call_c, Inputs inputs, const Call &call) const {
+    template <typename Function>
+    [[nodiscard]] Result run(Function call_c, const Inputs &inputs, const Call &call) const {
         ernie_result *raw = nullptr;
-        detail::check(call_c(handle_.get(), reinterpret_cast<const ernie_input *>(inputs.data()), inputs.size(),
-                             call.raw(), &raw));
+        detail::check(call_c(handle_.get(), inputs.raw(), inputs.size(), call.raw(), &raw));
         return Result(raw);
     }
 

@@ -19,7 +19,11 @@ trap 'rm -rf "$work"' EXIT
 printf 'onnxruntime==%s --hash=sha256:%s\n' "$version" "$hash" > "$work/requirements.txt"
 python=python3
 if ! $python -m pip --version > /dev/null 2>&1; then
-    $python -m venv "$work/venv"
+    if ! $python -m venv "$work/venv" > /dev/null 2>&1; then
+        echo "python3 has neither pip nor venv here (Debian: package python3-venv); install that, or put" >&2
+        echo "libonnxruntime.so.1 ($version) into $dir yourself" >&2
+        exit 1
+    fi
     python="$work/venv/bin/python"
 fi
 # The library inside is the same for every Python; one wheel is named so that one hash is enough.

@@ -43,8 +43,10 @@ fn guarded<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     let outer = INSIDE.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let message = message_of(panic.as_ref());
-        // A payload may panic again when it is dropped: it is kept for ever instead.
-        std::mem::forget(panic);
+        // A payload may panic again when it is dropped; the one of that panic is kept for ever.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(again);
+        }
         message
     });
     INSIDE.set(outer);

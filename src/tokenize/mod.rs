@@ -46,7 +46,7 @@ pub struct Tokenizer {
 /// The scheme at work.
 #[derive(Debug)]
 enum Engine {
-    Own(Own),
+    Own(Box<Own>),
     Json(Box<json::JsonTokenizer>),
 }
 
@@ -83,7 +83,7 @@ impl Tokenizer {
     pub fn open(spec: &TokenizerSpec) -> Result<Self> {
         let engine = match spec.scheme {
             Scheme::TokenizerJson => Engine::Json(Box::new(json::JsonTokenizer::open(spec)?)),
-            Scheme::Ernie | Scheme::Bert(_) => Engine::Own(Own::open(spec)?),
+            Scheme::Ernie | Scheme::Bert(_) => Engine::Own(Box::new(Own::open(spec)?)),
         };
         Ok(Self { scheme: spec.scheme, engine })
     }

@@ -1,6 +1,7 @@
 // A C++17 program that uses every class of ernie.hpp. Arguments: the demo model, the fixtures.
 #include <ernie.hpp>
 
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -56,6 +57,11 @@ void texts(const ernie::Model &model) {
     std::vector<float> buffer(one.size());
     CHECK(model.encode_into({owned}, buffer.data(), buffer.size()) == one.size());
     CHECK(code_of([&] { model.encode_into({owned}, buffer.data(), 1); }) == ernie::Code::BufferTooSmall);
+    const std::vector<std::string> strings = {owned, "好"};
+    const std::array<std::string_view, 2> views = {owned, "好"};
+    CHECK(model.encode(strings).size() == 2 && model.encode(views).size() == 2 && model.encode("好").size() == 1);
+    CHECK(model.infer({"好", "坏"}).size() == 2 && model.infer({{"好", "坏"}}).size() == 1);
+    static_assert(!std::is_constructible_v<ernie::Inputs, std::vector<std::string>>, "strings that are gone");
     CHECK(model.encode({}).size() == 0 && model.infer({}).size() == 0);
     const ernie::Result pairs = model.encode({{"好", std::string_view()}, {"好", std::nullopt}, {"好", owned}});
     CHECK(pairs.tokens(0).input_ids.size() == 4 && pairs.tokens(1).input_ids.size() == 3);
@@ -69,7 +75,7 @@ void labels(const ernie::Model &model) {
         const auto items = result.items(i);
         CHECK(items.size() == 1 && ernie::text_of(items[0]) == (i == 0 ? "positive" : "negative"));
     }
-    const ernie::Result sigmoid = model.infer(inputs, ernie::Call().problem(ERNIE_PROBLEM_MULTI_LABEL));
+    const ernie::Result sigmoid = model.infer(inputs, ernie::Call().problem(ernie::Problem::MultiLabel));
     for (const ernie::Item &item : sigmoid.items(0)) {
         const double logit = static_cast<double>(sigmoid.matrix().row(0)[static_cast<std::size_t>(item.id)]);
         CHECK(std::fabs(static_cast<double>(item.score) - 1.0 / (1.0 + std::exp(-logit))) < 1e-5);
@@ -81,12 +87,12 @@ void labels(const ernie::Model &model) {
 void tokens(const std::string &dir) {
     const ernie::Tokenizer tokenizer(dir);
     const ernie::Result result =
-        tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ERNIE_SPECIAL_TOKENS_PLAIN));
+        tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ernie::SpecialTokens::Plain));
     const ernie::Result known = tokenizer.encode({"好[MASK]"});
     CHECK(known.tokens(0).input_ids.size() == 4 && result.tokens(0).input_ids.size() > 4);
     CHECK(tokenizer.decode(known.tokens(0).input_ids, ERNIE_DECODE_KEEP_SPECIAL_TOKENS) == "[CLS] 好 [MASK] [SEP]");
     CHECK(tokenizer.vocab_size() > 1000);
-    CHECK(code_of([&] { (void)tokenizer.decode({-1}); }) == ernie::Code::InvalidArgument);
+    CHECK(code_of([&] { (void)tokenizer.decode(std::vector<std::int64_t>{-1}); }) == ernie::Code::InvalidArgument);
 }
 
 void every_type(const std::string &fixtures) {
