@@ -25,7 +25,8 @@ pub fn reference_data(group: &str) -> Option<PathBuf> {
         return Some(path);
     }
     // Written directly: what a passing test prints through the macros is not shown.
-    writeln!(std::io::stderr(), "SKIPPED: {group}: no reference data at {}", path.display()).unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {group}: no reference data at {}", path.display()).unwrap();
     None
 }
 
