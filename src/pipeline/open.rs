@@ -131,11 +131,13 @@ fn decide_task(spec: &ModelSpec, binding: Option<&Binding>) -> Result<Task> {
 
 /// Hugging Face leaves default names out of its configs; its own pipelines fill them in as here.
 fn name_missing_labels(spec: &mut ModelSpec, task: Task, binding: Option<&Binding>) {
+    // A graph may claim any number of labels; nobody reads more names than these.
+    const MOST_NAMES: usize = 1 << 16;
     if !spec.labels.is_empty() || spec.family != Family::HuggingFace || task != Task::SequenceClassification {
         return;
     }
-    let n_labels =
-        binding.and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten()).unwrap_or(0);
+    let claimed = binding.and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten());
+    let n_labels = claimed.filter(|n| *n <= MOST_NAMES).unwrap_or(0);
     spec.labels = (0..n_labels).map(|id| format!("LABEL_{id}")).collect();
 }
 

@@ -203,7 +203,12 @@ impl JsonTokenizer {
 fn guarded<T>(path: &Path, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(outcome) => outcome.map_err(|source| failed(path, source)),
-        Err(_) => Err(Error::model(path, "not a usable tokenizer.json: what it says contradicts itself")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text =
+                text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it contradicts itself");
+            Err(Error::model(path, format!("not a usable tokenizer.json: {text}")))
+        }
     }
 }
 

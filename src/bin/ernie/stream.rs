@@ -174,7 +174,11 @@ fn alone(engine: &Engine, input: Input<'_>, call: &Call, kind: Kind, raw: bool) 
         Err(Error::TextTooLong { n_tokens, max_tokens, .. }) => {
             Err(format!("{n_tokens} tokens, more than the {max_tokens} allowed"))
         }
-        Err(error) => Err(error.report()),
+        Err(error) => {
+            let reason = error.report();
+            // The line's number says which text it is.
+            Err(reason.strip_prefix("input 0: ").map_or(reason.clone(), ToOwned::to_owned))
+        }
     }
 }
 
