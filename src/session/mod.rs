@@ -117,7 +117,13 @@ impl Session {
 }
 
 fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Error {
-    Error::Runtime { context: context.to_owned(), source: Some(source.into()) }
+    let source = source.into();
+    // ONNX Runtime has no code for this; these are the words of its arena and of the C++ library.
+    let message = source.to_string();
+    if message.contains("Failed to allocate memory") || message.contains("bad_alloc") {
+        return Error::OutOfMemory;
+    }
+    Error::Runtime { context: context.to_owned(), source: Some(source) }
 }
 
 fn session_builder(options: &Options) -> Result<SessionBuilder> {
