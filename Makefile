@@ -13,6 +13,9 @@ CLANG_FORMAT := $(CURDIR)/$(TOOLS)/clang-format/bin/clang-format
 
 CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp tests/consumers/*.c tests/consumers/*.cpp tests/consumers/*.h)
 
+# Programs must find the library by their own means.
+unexport LD_LIBRARY_PATH
+
 .PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench fixtures clean
 
 help: ## list the targets
