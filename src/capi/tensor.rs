@@ -75,6 +75,11 @@ pub struct ernie_tensor {
     pub n_bytes: usize,
 }
 
+/// Bytes of one element as C holds it.
+fn size_in_c(element_type: ElementType) -> usize {
+    if element_type == ElementType::String { size_of::<ernie_str>() } else { element_type.size_bytes() }
+}
+
 /// A tensor of the caller, checked.
 pub(super) struct InputTensor<'a> {
     name: &'a str,
@@ -132,10 +137,8 @@ unsafe fn read_one<'a>(tensor: &ernie_tensor) -> Result<InputTensor<'a>> {
         .map(|dim| usize::try_from(*dim))
         .collect::<std::result::Result<Vec<usize>, _>>()
         .map_err(|_| Error::argument(format!("{name} has a negative dimension in {dims:?}")))?;
-    let size_bytes =
-        if element_type == ElementType::String { size_of::<ernie_str>() } else { element_type.size_bytes() };
     let n_elements = shape.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
-    let n_bytes = n_elements.and_then(|n| n.checked_mul(size_bytes));
+    let n_bytes = n_elements.and_then(|n| n.checked_mul(size_in_c(element_type)));
     if n_bytes != Some(tensor.n_bytes) {
         return Err(Error::argument(format!(
             "{name} of shape {dims:?} takes {} bytes, n_bytes is {}",
@@ -217,21 +220,21 @@ impl OutputTensor {
 
     pub(super) fn view(&self) -> ernie_tensor {
         let element_type = self.data.element_type();
-        let (data, size_bytes): (*const c_void, usize) = match &self.data {
-            TensorData::F32(data) => (data.as_ptr().cast(), 4),
-            TensorData::F16(data) => (data.as_ptr().cast(), 2),
-            TensorData::Bf16(data) => (data.as_ptr().cast(), 2),
-            TensorData::F64(data) => (data.as_ptr().cast(), 8),
-            TensorData::I8(data) => (data.as_ptr().cast(), 1),
-            TensorData::I16(data) => (data.as_ptr().cast(), 2),
-            TensorData::I32(data) => (data.as_ptr().cast(), 4),
-            TensorData::I64(data) => (data.as_ptr().cast(), 8),
-            TensorData::U8(data) => (data.as_ptr().cast(), 1),
-            TensorData::U16(data) => (data.as_ptr().cast(), 2),
-            TensorData::U32(data) => (data.as_ptr().cast(), 4),
-            TensorData::U64(data) => (data.as_ptr().cast(), 8),
-            TensorData::Bool(data) => (data.as_ptr().cast(), 1),
-            TensorData::String(_) => (self.strings.as_ptr().cast(), size_of::<ernie_str>()),
+        let data: *const c_void = match &self.data {
+            TensorData::F32(data) => data.as_ptr().cast(),
+            TensorData::F16(data) => data.as_ptr().cast(),
+            TensorData::Bf16(data) => data.as_ptr().cast(),
+            TensorData::F64(data) => data.as_ptr().cast(),
+            TensorData::I8(data) => data.as_ptr().cast(),
+            TensorData::I16(data) => data.as_ptr().cast(),
+            TensorData::I32(data) => data.as_ptr().cast(),
+            TensorData::I64(data) => data.as_ptr().cast(),
+            TensorData::U8(data) => data.as_ptr().cast(),
+            TensorData::U16(data) => data.as_ptr().cast(),
+            TensorData::U32(data) => data.as_ptr().cast(),
+            TensorData::U64(data) => data.as_ptr().cast(),
+            TensorData::Bool(data) => data.as_ptr().cast(),
+            TensorData::String(_) => self.strings.as_ptr().cast(),
         };
         ernie_tensor {
             name: self.name.as_ptr(),
@@ -239,7 +242,7 @@ impl OutputTensor {
             n_dims: u32::try_from(self.shape.len()).unwrap_or(u32::MAX),
             shape: self.shape.as_ptr(),
             data,
-            n_bytes: self.data.len() * size_bytes,
+            n_bytes: self.data.len() * size_in_c(element_type),
         }
     }
 }

@@ -156,12 +156,8 @@ impl RunOutputs<'_> {
     /// Every output whose role is known must have a row for each row that went in, and tokens where it has tokens.
     fn check(&self) -> Result<()> {
         for (bound, tensor) in self.binding.outputs.iter().zip(self.tensors) {
-            let has_tokens = match bound.role {
-                None => continue,
-                Some(OutputRole::PoolerOutput) => false,
-                Some(OutputRole::Logits) => tensor.shape.len() > 2,
-                Some(OutputRole::LastHiddenState | OutputRole::StartLogits | OutputRole::EndLogits) => true,
-            };
+            let Some(role) = bound.role else { continue };
+            let has_tokens = has_token_axis(role, tensor);
             let fits = tensor.shape.len() >= 2
                 && tensor.shape[0] == self.run.n_rows
                 && (!has_tokens || tensor.shape[1] == self.run.n_tokens);
@@ -218,22 +214,20 @@ impl RowOutputs<'_> {
                     Some(role) if !role.is_known_name(&tensor.name) => role.name(),
                     _ => &tensor.name,
                 };
-                self.cut(tensor, name)
+                self.cut(tensor, name, bound.role)
             })
             .collect()
     }
 
-    fn cut(&self, tensor: &Tensor, name: &str) -> Result<Tensor> {
+    fn cut(&self, tensor: &Tensor, name: &str, role: Option<OutputRole>) -> Result<Tensor> {
         let whole = || Tensor { name: name.to_owned(), ..tensor.clone() };
-        let (n_rows, n_tokens) = (self.all.run.n_rows, self.all.run.n_tokens);
-        if tensor.shape.first() != Some(&n_rows) {
+        if tensor.shape.first() != Some(&self.all.run.n_rows) {
             return Ok(whole());
         }
         let size: usize = tensor.shape[1..].iter().product();
         let mut shape = tensor.shape.clone();
         shape[0] = 1;
-        let has_tokens = self.has_token_axis(tensor);
-        if has_tokens && n_tokens != 0 {
+        if role.is_some_and(|role| has_token_axis(role, tensor)) {
             shape[1] = self.n_tokens;
         }
         let begin = self.row * size;
@@ -243,13 +237,13 @@ impl RowOutputs<'_> {
             data.ok_or_else(|| Error::Runtime { context: format!("output {} is short", tensor.name), source: None })?;
         Ok(Tensor { name: name.to_owned(), shape, data })
     }
+}
 
-    fn has_token_axis(&self, tensor: &Tensor) -> bool {
-        let bound = self.all.binding.outputs.iter().find(|o| o.info.name == tensor.name);
-        match bound.and_then(|b| b.role) {
-            Some(OutputRole::LastHiddenState | OutputRole::StartLogits | OutputRole::EndLogits) => true,
-            Some(OutputRole::Logits) => tensor.shape.len() > 2,
-            Some(OutputRole::PoolerOutput) | None => false,
-        }
+/// Whether the second axis of an output with this role is that of the tokens.
+fn has_token_axis(role: OutputRole, tensor: &Tensor) -> bool {
+    match role {
+        OutputRole::LastHiddenState | OutputRole::StartLogits | OutputRole::EndLogits => true,
+        OutputRole::Logits => tensor.shape.len() > 2,
+        OutputRole::PoolerOutput => false,
     }
 }
