@@ -36,7 +36,7 @@ pub enum Error {
         what: String,
     },
     /// The operating system refused to read or write a file.
-    #[error("{path}: cannot be read", path = path.display())]
+    #[error("{path}: cannot be read or written", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,

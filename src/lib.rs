@@ -1,9 +1,10 @@
 //! Runs Baidu ERNIE models: text in, vectors, labels and tensors out.
 //!
-//! The modules, in the order the data meets them: [`model_dir`] looks at a directory, `graph` at its graph,
-//! [`tokenize`] turns texts into ids, `batch` into rows, `session` runs them in ONNX Runtime, `heads` make answers;
-//! [`pipeline`] wires them. [`options`], [`tensor`] and [`error`] are the plain data between them. `capi` is the C
-//! interface of `libernie.so`.
+//! The modules, in the order the data meets them: [`model_dir`] looks at a directory, `checkpoint` reads its weights,
+//! `graph` builds a graph for them or looks at the one that is there, [`tokenize`] turns texts into ids, `batch` into
+//! rows, `session` runs them in ONNX Runtime, `heads` make answers; [`pipeline`] wires them. [`options`],
+//! [`architecture`], `weights`, [`tensor`] and [`error`] are the plain data between them. `capi` is the C interface of
+//! `libernie.so`.
 //!
 //! ```no_run
 //! use ernie::options::Options;
@@ -15,9 +16,11 @@
 //! # Ok::<(), ernie::error::Error>(())
 //! ```
 
+pub mod architecture;
 mod batch;
 mod bounded_file;
 pub mod capi;
+mod checkpoint;
 pub mod error;
 mod graph;
 mod heads;
@@ -28,5 +31,7 @@ pub mod pipeline;
 mod session;
 pub mod tensor;
 pub mod tokenize;
+mod weights;
+mod wire;
 
 pub use session::runtime;

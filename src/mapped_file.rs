@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::{Error, Result};
 
@@ -34,6 +34,14 @@ impl MappedFile {
         // becomes of files that shrink meanwhile.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
         Ok(Self(Some(map)))
+    }
+
+    /// Gives the pages of a range back to the system; they are read again, from the file, when they are used.
+    pub(crate) fn release_pages(&self, range: std::ops::Range<usize>) {
+        let Some(map) = self.0.as_ref().filter(|map| range.start < range.end && range.end <= map.len()) else { return };
+        // SAFETY: the map is private, read-only and backed by a file, so dropped pages come back with the same content.
+        // Failure means that the pages stay, which is allowed.
+        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
     }
 
     /// The file's bytes.

@@ -44,6 +44,39 @@ pub enum Arena {
     Off,
 }
 
+/// How the weights of a checkpoint are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// 16 bits; computed in what the provider can, which on a processor is 32 bits.
+    F16,
+}
+
+impl Precision {
+    /// The name as options and manifests write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+/// Which tokens of a text are attended to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttentionMask {
+    /// Those that the model's reference attends to when nobody gives a mask: paddle-ernie and PaddleNLP leave a literal
+    /// `[PAD]` out, ERNIE-M leaves `[CLS]` out.
+    #[default]
+    Reference,
+    /// All.
+    All,
+}
+
 /// What a classifier's raw scores mean, where the model itself does not say or is overruled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,6 +105,14 @@ pub enum Task {
     MaskedLm,
     /// Spans named by a prompt.
     InformationExtraction,
+    /// One number for each choice, given as the pair of its question.
+    MultipleChoice,
+    /// Vectors whose dot product ranks passages for a query.
+    DualEncoder,
+    /// A score for a query with a passage.
+    CrossEncoder,
+    /// Texts that follow a text.
+    Generation,
     /// Any graph: tensors in, tensors out.
     Tensors,
 }
@@ -84,6 +125,10 @@ impl Task {
         ("question_answering", Self::QuestionAnswering),
         ("masked_lm", Self::MaskedLm),
         ("information_extraction", Self::InformationExtraction),
+        ("multiple_choice", Self::MultipleChoice),
+        ("dual_encoder", Self::DualEncoder),
+        ("cross_encoder", Self::CrossEncoder),
+        ("generation", Self::Generation),
         ("tensors", Self::Tensors),
     ];
 
@@ -126,6 +171,13 @@ pub struct Options {
     pub task: Option<Task>,
     /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
     pub problem: Option<Problem>,
+    /// The weights of a checkpoint, where they lie elsewhere or are several. Key `weights`: a path, as it stands or in
+    /// the model's directory.
+    pub weights: Option<String>,
+    /// In which precision a checkpoint's weights are kept. Key `precision`: `auto` (default: as stored), `f32`, `f16`.
+    pub precision: Option<Precision>,
+    /// Which tokens of a text are attended to. Key `attention_mask`: `reference` (default), `all`.
+    pub attention_mask: AttentionMask,
     /// The graph's file name in the directory. Key `graph`, default: `model.onnx` or the only `.onnx` file.
     pub graph: Option<String>,
     /// The graph's inputs by role. Key `inputs`: `input_ids=NAME,token_type_ids=NAME`.
@@ -150,6 +202,9 @@ impl Default for Options {
             tokenizer: None,
             task: None,
             problem: None,
+            weights: None,
+            precision: None,
+            attention_mask: AttentionMask::Reference,
             graph: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -164,7 +219,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("threads", "threads inside one operator; 0 = one per physical core"),
     ("spinning", "off or on"),
     ("arena", "keep, shrink or off"),
-    ("precision", "auto: the precision the graph was stored in"),
+    ("precision", "auto (as stored), f32 or f16"),
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
@@ -174,9 +229,11 @@ pub const KEYS: &[(&str, &str)] = &[
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
-              information_extraction or tensors",
+              information_extraction, multiple_choice, dual_encoder, cross_encoder, generation or tensors",
     ),
     ("problem", "auto, single_label, multi_label or regression"),
+    ("weights", "the weights of a checkpoint: a path, as it stands or in the model's directory"),
+    ("attention_mask", "reference or all"),
     ("graph", "the graph's file name in the directory"),
     ("inputs", "role=name,... with the roles input_ids, token_type_ids, attention_mask, position_ids, task_type_ids"),
     ("outputs", "role=name,... with the roles logits, last_hidden_state, pooler_output, start_logits, end_logits"),
@@ -196,7 +253,7 @@ impl Options {
             "arena" => {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
             }
-            "precision" => choose(value, &[("auto", ())], &mut ()),
+            "precision" => auto_or(value, &[("f32", Precision::F32), ("f16", Precision::F16)], &mut self.precision),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
             "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
@@ -217,6 +274,11 @@ impl Options {
                     ("regression", Problem::Regression),
                 ];
                 auto_or(value, &values, &mut self.problem)
+            }
+            "weights" => self.set_weights(value),
+            "attention_mask" => {
+                let values = [("reference", AttentionMask::Reference), ("all", AttentionMask::All)];
+                choose(value, &values, &mut self.attention_mask)
             }
             "graph" => self.set_graph(value),
             "inputs" => parse_bindings(value).map(|b| self.inputs = b),
@@ -239,6 +301,10 @@ impl Options {
             return Some(());
         }
         Scheme::parse(value).ok().map(|scheme| self.tokenizer = Some(scheme))
+    }
+
+    fn set_weights(&mut self, value: &str) -> Option<()> {
+        (!value.is_empty() && !value.contains('\0')).then(|| self.weights = Some(value.to_owned()))
     }
 
     fn set_graph(&mut self, value: &str) -> Option<()> {
@@ -329,7 +395,9 @@ mod tests {
             ("threads", "2"),
             ("spinning", "on"),
             ("arena", "shrink"),
-            ("precision", "auto"),
+            ("precision", "f16"),
+            ("weights", "../a/ckpt.bin"),
+            ("attention_mask", "all"),
             ("max_rows", "4"),
             ("max_batch_tokens", "99"),
             ("max_tokens", "12"),

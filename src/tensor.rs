@@ -60,6 +60,14 @@ macro_rules! element_types {
                 match self { $( Self::$variant(data) => TensorDataRef::$variant(data), )* }
             }
 
+            /// Adds the elements of `other` at the end, if they are of the same type.
+            pub(crate) fn append(&mut self, other: Self) {
+                match (self, other) {
+                    $( (Self::$variant(all), Self::$variant(more)) => all.extend(more), )*
+                    _ => {}
+                }
+            }
+
             /// A copy of some elements; `None` where the range is not within the data.
             #[must_use]
             pub fn copy_range(&self, range: std::ops::Range<usize>) -> Option<Self> {

@@ -17,20 +17,43 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
+    ("wire", &[]),
+    ("architecture", &[]),
     ("mapped_file", &["error"]),
     ("bounded_file", &["error"]),
+    ("weights", &["mapped_file"]),
     ("options", &["error", "model_dir", "tokenize"]),
-    ("model_dir", &["error", "options", "bounded_file"]),
+    ("model_dir", &["error", "options", "architecture", "bounded_file"]),
+    (
+        "checkpoint",
+        &["error", "options", "tensor", "wire", "architecture", "mapped_file", "bounded_file", "weights", "model_dir"],
+    ),
     ("tokenize", &["error", "model_dir", "bounded_file"]),
-    ("graph", &["error", "tensor", "mapped_file"]),
-    ("batch", &["tokenize"]),
-    ("session", &["error", "options", "tensor"]),
+    ("graph", &["error", "tensor", "wire", "architecture", "mapped_file"]),
+    ("batch", &["options", "architecture", "tokenize"]),
+    ("session", &["error", "options", "tensor", "weights"]),
     ("heads", &["error", "options"]),
-    ("pipeline", &["error", "options", "tensor", "model_dir", "tokenize", "graph", "batch", "session", "heads"]),
+    (
+        "pipeline",
+        &[
+            "error",
+            "options",
+            "tensor",
+            "architecture",
+            "weights",
+            "model_dir",
+            "checkpoint",
+            "tokenize",
+            "graph",
+            "batch",
+            "session",
+            "heads",
+        ],
+    ),
     ("capi", &["error", "options", "tensor", "model_dir", "tokenize", "pipeline", "runtime"]),
 ];
 
-const UNSAFE_ROOMS: &[&str] = &["capi/", "mapped_file.rs", "session/process.rs"];
+const UNSAFE_ROOMS: &[&str] = &["capi/", "mapped_file.rs", "session/process.rs", "session/initializers.rs"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -4,7 +4,9 @@
 //! through the graph together, and the [`Rows`] of one run. Texts are sorted by length so that little is padding; the
 //! members of a run carry their index, which restores the caller's order.
 //!
-//! This is the layout of foreign graphs. Rows without padding belong to graphs that this library builds itself.
+//! This is the layout of foreign graphs; [`rows`] is that of graphs that this library builds itself.
+
+pub(crate) mod rows;
 
 use crate::tokenize::Encoding;
 

@@ -34,7 +34,7 @@ pub struct ernie_model_info {
     pub struct_size: u32,
     /// The number of labels.
     pub n_labels: u32,
-    /// Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, ...
+    /// Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference`, `ernie-bundle`, `graph`.
     pub family: *const c_char,
     /// The task, as option `task` names it.
     pub task: *const c_char,
@@ -105,12 +105,15 @@ impl ernie_model {
     }
 }
 
-/// Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
-/// model. Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment.
+/// Opens the model at `path`: a directory with a checkpoint (paddle-ernie, PaddleNLP, Hugging Face, Paddle inference), a
+/// bundle of `ernie export` or an exported graph, or an `.onnx` file. `options` may be NULL. The caller frees the model.
+/// Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment. Models of the same
+/// files share their weights. A file of an open model must not be changed in place; replacing it is fine.
 ///
-/// Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
-/// graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
-/// that this model cannot follow), `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
+/// Errors: `NOT_FOUND` (nothing there, no model in it, or no vocabulary), `INVALID_MODEL` (a broken file, a tensor that is
+/// missing, of another shape or not finite), `UNSUPPORTED` (a network that is not ERNIE's, or a graph whose inputs or
+/// outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option that this model cannot follow),
+/// `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
 ///
 /// # Safety
 /// - `path` is NULL or a NUL-terminated string; `options` is NULL or live; `model` is NULL or writable.
@@ -355,6 +358,10 @@ pub unsafe extern "C" fn ernie_infer(
 /// Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works
 /// for any graph (option `task` = `tensors` opens graphs that take no texts). Tensors are only read, and only during
 /// the call. The caller frees the result.
+///
+/// A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
+/// differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
+/// (from 0), `task_type_ids`. It gives the reference's outputs for every row and token.
 ///
 /// Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
 /// message lists what the graph takes), `RUNTIME`.

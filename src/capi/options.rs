@@ -45,16 +45,22 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
 /// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
 /// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
-/// - `precision`: `auto`: an exported graph runs in the precision it was stored in
+/// - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
+///   provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in
+/// - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands, or
+///   else in the model's directory
+/// - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
+///   is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
 /// - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
 /// - `truncation`: `truncate` (default), `error`
 /// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
 /// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
 /// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
-///   `masked_lm`, `information_extraction`, or `tensors` for any graph with `ernie_infer_tensors` only
+///   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
+///   for any model with `ernie_infer_tensors` only
 /// - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
-/// - `graph`: the graph's file name; default: `model.onnx` or the only `.onnx` file
+/// - `graph`: run this graph of the directory; default: the checkpoint, else `model.onnx` or the only `.onnx` file
 /// - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, unknown key or value; the message lists what there is), `INVALID_UTF8`.

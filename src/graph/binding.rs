@@ -30,7 +30,26 @@ pub(crate) enum OutputRole {
     StartLogits,
     /// `[rows, tokens]`.
     EndLogits,
+    /// `[rows, 2]`: the second text follows the first, or not.
+    NextSentenceLogits,
+    /// `[masked tokens, hidden]`: what the product with the word embedding takes.
+    WordTransform,
+    /// `[rows, width]`: the vector of a dual encoder.
+    Embedding,
+    /// `[rows, labels]`: softmax of the logits.
+    MatchingProbabilities,
+    /// `[rows, labels]`: the classifier on the first token's vector.
+    FirstTokenLogits,
 }
+
+/// Outputs that only graphs of this library have.
+const OWN_NAMES: &[(OutputRole, &str)] = &[
+    (OutputRole::NextSentenceLogits, "nsp_logits"),
+    (OutputRole::WordTransform, "mlm_transform"),
+    (OutputRole::Embedding, "embedding"),
+    (OutputRole::MatchingProbabilities, "matching_probs"),
+    (OutputRole::FirstTokenLogits, "matching_v2"),
+];
 
 const INPUT_ALIASES: &[(InputRole, &[&str])] = &[
     (InputRole::InputIds, &["input_ids", "src_ids", "ids", "token_ids"]),
@@ -65,7 +84,9 @@ impl InputRole {
 
 impl OutputRole {
     pub(crate) fn name(self) -> &'static str {
-        OUTPUT_ALIASES.iter().find(|(role, _)| *role == self).map_or("", |(_, names)| names[0])
+        let aliases = OUTPUT_ALIASES.iter().find(|(role, _)| *role == self).map(|(_, names)| names[0]);
+        let own = OWN_NAMES.iter().find(|(role, _)| *role == self).map(|(_, name)| *name);
+        aliases.or(own).unwrap_or("")
     }
 
     /// Whether a reference calls this role so.

@@ -1,7 +1,15 @@
-//! Graphs: what an ONNX file holds and how its inputs and outputs are told apart.
+//! Graphs: building our own, and what a foreign one holds and how its inputs and outputs are told apart.
 //!
-//! In: the bytes of `model.onnx`, names and shapes. Out: facts ([`onnx::GraphFacts`]) and a
-//! [`binding::Binding`] from roles to names. Running a graph is the work of `session`.
+//! In: an architecture and where its weights lie, or the bytes of `model.onnx`, names and shapes. Out: an ONNX model
+//! ([`network::BuiltGraph`]), facts ([`onnx::GraphFacts`]), a [`binding::Binding`] from roles to names. Running a graph
+//! is the work of `session`.
 
+mod activation;
 pub(crate) mod binding;
+mod heads;
+pub(crate) mod network;
 pub(crate) mod onnx;
+pub(crate) mod outputs;
+mod writer;
+
+pub(crate) use writer::WeightInfo;

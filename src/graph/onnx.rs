@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 
 use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
+use crate::wire::{Field, NoMessage, next_field};
 
 /// Graphs inside attributes of graphs, at most.
 const MAX_DEPTH: usize = 64;
@@ -45,51 +46,6 @@ impl GraphFacts {
     }
 }
 
-/// The value of one field; fixed-width numbers do not occur in what is looked at.
-enum Field<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
-/// The next field of a message and its number; `Ok(None)` at the end, `Err` where the bytes are no message.
-fn next_field<'a>(rest: &mut &'a [u8]) -> std::result::Result<Option<(u64, Field<'a>)>, ()> {
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let key = varint(rest)?;
-    let field = match key & 7 {
-        0 => Field::Number(varint(rest)?),
-        1 => skip(rest, 8).map(|_| Field::Other)?,
-        2 => {
-            let length = usize::try_from(varint(rest)?).map_err(|_| ())?;
-            Field::Bytes(skip(rest, length)?)
-        }
-        5 => skip(rest, 4).map(|_| Field::Other)?,
-        _ => return Err(()),
-    };
-    if key >> 3 == 0 { Err(()) } else { Ok(Some((key >> 3, field))) }
-}
-
-fn varint(rest: &mut &[u8]) -> std::result::Result<u64, ()> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first().ok_or(())?;
-        *rest = after;
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(())
-}
-
-fn skip<'a>(rest: &mut &'a [u8], n_bytes: usize) -> std::result::Result<&'a [u8], ()> {
-    let (taken, after) = rest.split_at_checked(n_bytes).ok_or(())?;
-    *rest = after;
-    Ok(taken)
-}
-
 /// One walk over all nodes and tensors of a file, nested graphs included.
 struct Visit<'a> {
     path: &'a Path,
@@ -111,7 +67,7 @@ impl Visit<'_> {
             match next_field(&mut rest) {
                 Ok(Some((number, field))) => each(self, number, field)?,
                 Ok(None) => return Ok(()),
-                Err(()) => {
+                Err(NoMessage) => {
                     return Err(Error::model(
                         self.path,
                         format!("not an ONNX graph, or truncated: no field at byte {at}"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::network::NetworkConfig;
 use crate::bounded_file;
 use crate::error::{Error, Result};
 use crate::options::{Problem, Task};
@@ -24,6 +25,8 @@ pub enum Family {
     HuggingFace,
     /// Paddle inference files.
     PaddleInference,
+    /// Exported by this library: `ernie.json`.
+    Bundle,
     /// A graph without a config.
     Graph,
 }
@@ -37,6 +40,7 @@ impl Family {
             Self::PaddleNlp => "paddlenlp",
             Self::HuggingFace => "huggingface",
             Self::PaddleInference => "paddle-inference",
+            Self::Bundle => "ernie-bundle",
             Self::Graph => "graph",
         }
     }
@@ -67,6 +71,8 @@ pub(super) struct Config {
     pub(super) problem: Option<Problem>,
     pub(super) dimensions: Dimensions,
     pub(super) labels: Vec<String>,
+    /// What else decides how the network computes; `None` without a config file.
+    pub(super) network: Option<NetworkConfig>,
 }
 
 /// The largest config file that is read, in bytes: label lists may be long, sizes are not.
@@ -99,6 +105,7 @@ impl Config {
             problem: None,
             dimensions: Dimensions::default(),
             labels: Vec::new(),
+            network: None,
         }
     }
 }
@@ -114,7 +121,8 @@ pub(super) fn read_json(path: &Path) -> Result<Map<String, Value>> {
     }
 }
 
-struct ConfigFile {
+/// A config file and typed access to its keys; `null` counts as absent.
+pub(super) struct ConfigFile {
     path: PathBuf,
     root: Map<String, Value>,
 }
@@ -136,20 +144,52 @@ impl ConfigFile {
             problem: self.problem()?,
             dimensions: self.dimensions(sizes)?,
             labels: self.labels()?,
+            network: Some(NetworkConfig::read(self, sizes)?),
         })
     }
 
-    fn fail(&self, key: &str, reason: &str) -> Error {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn fail(&self, key: &str, reason: &str) -> Error {
         Error::model(&self.path, format!("{key}: {reason}"))
     }
 
-    fn size(&self, sizes: &Map<String, Value>, keys: &[&str]) -> Result<Option<usize>> {
+    pub(super) fn size(&self, sizes: &Map<String, Value>, keys: &[&str]) -> Result<Option<usize>> {
         let Some((key, value)) = keys.iter().find_map(|key| Some((*key, sizes.get(*key).filter(|v| !v.is_null())?)))
         else {
             return Ok(None);
         };
         let number = value.as_u64().filter(|n| (1..=MAX_SIZE).contains(n));
         number.map(|n| Some(n as usize)).ok_or_else(|| self.fail(key, &format!("{value} is not a size")))
+    }
+
+    /// A number that may be 0: an id, or a count of something that may be absent.
+    pub(super) fn index(&self, sizes: &Map<String, Value>, key: &str) -> Result<Option<usize>> {
+        let Some(value) = sizes.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+        let number = value.as_u64().filter(|n| *n <= MAX_SIZE);
+        number.map(|n| Some(n as usize)).ok_or_else(|| self.fail(key, &format!("{value} is not a number from 0")))
+    }
+
+    /// A number above 0.
+    pub(super) fn positive(&self, sizes: &Map<String, Value>, key: &str) -> Result<Option<f64>> {
+        let Some(value) = sizes.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+        let number = value.as_f64().filter(|n| n.is_finite() && *n > 0.0);
+        number.map(Some).ok_or_else(|| self.fail(key, &format!("{value} is not a number above 0")))
+    }
+
+    pub(super) fn boolean(&self, sizes: &Map<String, Value>, key: &str) -> Result<Option<bool>> {
+        let Some(value) = sizes.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.fail(key, &format!("{value} is not true or false")))
+    }
+
+    pub(super) fn text(&self, sizes: &Map<String, Value>, key: &str) -> Result<Option<String>> {
+        let Some(value) = sizes.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+        value
+            .as_str()
+            .map(|text| Some(text.to_owned()))
+            .ok_or_else(|| self.fail(key, &format!("{value} is not a string")))
     }
 
     fn dimensions(&self, sizes: &Map<String, Value>) -> Result<Dimensions> {
@@ -159,11 +199,14 @@ impl ConfigFile {
             n_heads: self.size(sizes, &["num_attention_heads"])?,
             vocab_size: self.size(sizes, &["vocab_size"])?,
             max_positions: self.size(sizes, &["max_position_embeddings"])?,
-            n_token_types: self.size(sizes, &["sent_type_vocab_size", "type_vocab_size"])?,
+            n_token_types: match self.index(sizes, "sent_type_vocab_size")?.filter(|n| *n > 0) {
+                Some(n) => Some(n),
+                None => self.index(sizes, "type_vocab_size")?,
+            },
         })
     }
 
-    fn architecture(&self) -> Option<&str> {
+    pub(super) fn architecture(&self) -> Option<&str> {
         let listed = self.root.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
         listed.or_else(|| self.root.get("init_class").and_then(Value::as_str))
     }
@@ -202,8 +245,14 @@ fn task_of_architecture(name: &str) -> Option<Task> {
         ("ForQuestionAnswering", Task::QuestionAnswering),
         ("ForMaskedLM", Task::MaskedLm),
         ("ForPretraining", Task::MaskedLm),
+        ("ForPreTraining", Task::MaskedLm),
+        ("ForNextSentencePrediction", Task::SequenceClassification),
+        ("ForMultipleChoice", Task::MultipleChoice),
+        ("ForGeneration", Task::Generation),
         ("UIE", Task::InformationExtraction),
         ("UIEM", Task::InformationExtraction),
+        ("DualEncoder", Task::DualEncoder),
+        ("CrossEncoder", Task::CrossEncoder),
         ("Model", Task::Encoder),
     ];
     SUFFIXES.iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, task)| *task)

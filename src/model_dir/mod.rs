@@ -5,15 +5,21 @@
 //! `checkpoint`, `graph` and `tokenize`.
 
 mod config;
+mod layout;
+pub mod manifest;
+mod network;
 pub mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
 pub use config::{Dimensions, Family};
+pub use layout::WeightFiles;
+pub use network::NetworkConfig;
 
 use crate::error::{Error, Result};
 use crate::options::{Options, Problem, Task};
 use config::Config;
+use manifest::Manifest;
 use tokenizer::TokenizerSpec;
 
 /// What a directory says of its model.
@@ -35,6 +41,12 @@ pub struct ModelSpec {
     pub graph_path: Option<PathBuf>,
     /// Weight files of a checkpoint, by name.
     pub weight_files: Vec<String>,
+    /// The weights to open; `None` where there are none, or the caller names a graph.
+    pub weights: Option<WeightFiles>,
+    /// What the config says of the network; `None` without a config.
+    pub network: Option<NetworkConfig>,
+    /// The manifest of a bundle.
+    pub manifest: Option<Manifest>,
     /// The tokenizer, or why there is none.
     pub tokenizer: Result<TokenizerSpec>,
 }
@@ -55,28 +67,83 @@ impl ModelSpec {
             (parent.to_owned(), Some(path.to_owned()))
         };
         let names = file_names(&dir)?;
+        let wants_graph = given_graph.is_some() || options.graph.is_some();
+        if let Some(manifest) = if wants_graph { None } else { Manifest::read(&dir)? } {
+            return Self::of_bundle(dir, manifest, options);
+        }
+        let config = Config::read(&dir, &names)?;
+        let weights = match &options.weights {
+            Some(name) => Some(layout::named(&dir, name)?),
+            None if wants_graph => None,
+            None => layout::find(&dir, &names, config.family)?,
+        };
         let graph_path = match given_graph {
             Some(graph) => Some(check_graph_name(graph)?),
+            None if weights.is_some() && !wants_graph => None,
             None => find_graph(&dir, &names, options)?,
         };
-        let weight_files: Vec<String> = names.iter().filter(|name| is_weight_file(name)).cloned().collect();
-        if graph_path.is_none() && weight_files.is_empty() {
+        if graph_path.is_none() && weights.is_none() {
             return Err(Error::NotFound {
                 path: dir,
                 what: "no model here: neither a graph (*.onnx) nor weights".into(),
             });
         }
-        let config = Config::read(&dir, &names)?;
+        // The config beside weights from elsewhere tells of other weights.
+        let declared_task = config.task.filter(|_| options.weights.is_none());
         Ok(Self {
             family: config.family,
-            task: options.task.or(config.task),
+            task: options.task.or(declared_task),
             problem: options.problem.or(config.problem),
             dimensions: config.dimensions,
             labels: config.labels,
             tokenizer: tokenizer(&dir, options)?,
             dir,
             graph_path,
-            weight_files,
+            weight_files: names.iter().filter(|name| layout::is_weight_file(name)).cloned().collect(),
+            weights,
+            network: config.network,
+            manifest: None,
+        })
+    }
+
+    fn of_bundle(dir: PathBuf, manifest: Manifest, options: &Options) -> Result<Self> {
+        let refuse = |key: &str, value: &str| {
+            Err(Error::argument(format!("option {key}: {} is a bundle, exported with {value}", dir.display())))
+        };
+        if options.task.is_some_and(|task| task != Task::Tensors && task.name() != manifest.task) {
+            return refuse("task", &manifest.task);
+        }
+        if options.weights.is_some() {
+            return refuse("weights", &manifest.weights);
+        }
+        let mut stored = Options::default();
+        let path = dir.join(manifest::FILE_NAME);
+        let broken = |e| Error::model_from(&path, "not a manifest", e);
+        stored.set("task", &manifest.task).map_err(broken)?;
+        if let Some(problem) = &manifest.problem {
+            stored.set("problem", problem).map_err(broken)?;
+        }
+        let a = &manifest.architecture;
+        Ok(Self {
+            family: Family::Bundle,
+            task: stored.task,
+            problem: options.problem.or(stored.problem),
+            dimensions: Dimensions {
+                hidden_size: Some(a.hidden_size),
+                n_layers: Some(a.n_layers),
+                n_heads: Some(a.n_heads),
+                vocab_size: Some(a.vocab_size),
+                max_positions: Some(a.max_tokens()),
+                n_token_types: Some(a.n_token_types),
+            },
+            labels: manifest.labels.clone(),
+            graph_path: None,
+            weight_files: vec![manifest.weights.clone()],
+            weights: Some(WeightFiles::File(dir.join(&manifest.weights))),
+            network: None,
+            tokenizer: tokenizer(&dir, options)?,
+            dir,
+            manifest: Some(manifest),
         })
     }
 }
@@ -87,6 +154,9 @@ impl ModelSpec {
 /// - [`Error::NotFound`], [`Error::Io`]: the directory cannot be read.
 /// - [`Error::InvalidModel`]: a broken config file.
 pub fn max_tokens(dir: &Path) -> Result<Option<usize>> {
+    if let Some(manifest) = Manifest::read(dir)? {
+        return Ok(Some(manifest.architecture.max_tokens()));
+    }
     Ok(Config::read(dir, &file_names(dir)?)?.dimensions.max_positions)
 }
 
@@ -121,12 +191,6 @@ fn file_names(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-fn is_weight_file(name: &str) -> bool {
-    matches!(name, "params" | "__model__" | "__params__" | "ckpt.bin")
-        || [".pdparams", ".pdiparams", ".safetensors"].iter().any(|suffix| name.ends_with(suffix))
-        || name.starts_with("pytorch_model") && name.ends_with(".bin")
 }
 
 fn check_graph_name(path: PathBuf) -> Result<PathBuf> {

@@ -146,6 +146,16 @@ impl TokenizerSpec {
             std::fs::metadata(dir).map_err(|e| Error::io(dir, e))?;
             return Err(Error::argument(format!("{}: not a directory", dir.display())));
         }
+        let of_bundle = match scheme_override {
+            None => {
+                super::manifest::Manifest::read(dir)?.map(|manifest| manifest.tokenizer(dir)).transpose()?.flatten()
+            }
+            Some(_) => None,
+        };
+        if let Some(spec) = of_bundle {
+            spec.check_files()?;
+            return Ok(spec);
+        }
         let configs = Configs::read(dir)?;
         let scheme = match scheme_override {
             Some(scheme) => scheme,

@@ -3,15 +3,25 @@
 //! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
 //! immutable and callable from any thread; nothing here is kept between calls but counters.
 
+pub mod export;
 mod forward;
+mod network;
 mod open;
+mod packed;
+mod padded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
+use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
+use crate::graph::outputs::OutputSpec;
+use forward::Wanted;
+pub use network::CheckpointReport;
+
 pub use crate::heads::Item;
 use crate::heads::classify;
 use crate::heads::embed::pool;
@@ -104,9 +114,36 @@ pub struct Model {
     /// `None` for a model opened for tensors only.
     binding: Option<Binding>,
     task: Task,
-    policy: Policy,
+    layout: Layout,
     max_tokens: Option<usize>,
     counters: Counters,
+}
+
+/// How texts are laid out for the session.
+#[derive(Debug)]
+enum Layout {
+    /// A text a row: a foreign graph.
+    Padded(Policy),
+    /// Texts without padding: a graph of this library.
+    Packed(Box<NetworkLayout>),
+}
+
+/// What must be known to run a graph of this library.
+#[derive(Debug)]
+struct NetworkLayout {
+    architecture: Architecture,
+    outputs: Vec<OutputSpec>,
+    /// What a caller gives and gets, in padded rows.
+    inputs: Vec<TensorInfo>,
+    output_infos: Vec<TensorInfo>,
+    budget: Budget,
+    loaded: Arc<network::Loaded>,
+}
+
+impl NetworkLayout {
+    fn is_generator(&self) -> bool {
+        self.architecture.head == Head::Generator
+    }
 }
 
 impl Model {
@@ -147,13 +184,37 @@ impl Model {
     /// What the graph takes.
     #[must_use]
     pub fn graph_inputs(&self) -> &[TensorInfo] {
-        self.session.inputs()
+        match &self.layout {
+            Layout::Padded(_) => self.session.inputs(),
+            Layout::Packed(network) => &network.inputs,
+        }
     }
 
     /// What the graph gives.
     #[must_use]
     pub fn graph_outputs(&self) -> &[TensorInfo] {
-        self.session.outputs()
+        match &self.layout {
+            Layout::Padded(_) => self.session.outputs(),
+            Layout::Packed(network) => &network.output_infos,
+        }
+    }
+
+    /// What the network computes, where this library built its graph from a checkpoint.
+    #[must_use]
+    pub fn architecture(&self) -> Option<&Architecture> {
+        match &self.layout {
+            Layout::Padded(_) => None,
+            Layout::Packed(network) => Some(&network.architecture),
+        }
+    }
+
+    /// How the checkpoint was read, where there was one.
+    #[must_use]
+    pub fn checkpoint_report(&self) -> Option<&CheckpointReport> {
+        match &self.layout {
+            Layout::Padded(_) => None,
+            Layout::Packed(network) => Some(&network.loaded.report),
+        }
     }
 
     /// Roles and names of the graph's inputs and outputs, as far as they are told apart.
@@ -169,7 +230,7 @@ impl Model {
     #[must_use]
     pub fn hidden_size(&self) -> Option<usize> {
         let from_graph = self.binding.as_ref().and_then(|binding| {
-            [OutputRole::LastHiddenState, OutputRole::PoolerOutput]
+            [OutputRole::Embedding, OutputRole::LastHiddenState, OutputRole::PoolerOutput]
                 .into_iter()
                 .filter_map(|role| binding.outputs[binding.output(role)?].info.dims.last().copied().flatten())
                 .next()
@@ -181,9 +242,9 @@ impl Model {
     #[must_use]
     pub fn n_labels(&self) -> usize {
         let from_graph =
-            self.binding.as_ref().filter(|_| self.task == Task::SequenceClassification).and_then(|binding| {
-                binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten()
-            });
+            self.binding.as_ref().filter(|_| self.classifies() || self.task == Task::TokenClassification).and_then(
+                |binding| binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten(),
+            );
         from_graph.unwrap_or(self.spec.labels.len())
     }
 
@@ -240,15 +301,22 @@ impl Model {
             )));
         }
         let encodings = self.tokenize(inputs, call)?;
+        self.check_encodings(&encodings)?;
         let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
         let mut output = Output::default();
         output.token_vectors.resize(if call.with_token_vectors { inputs.len() } else { 0 }, Matrix::default());
-        self.forward(&encodings, call, &mut output.raw_outputs, |index, row| {
+        let of_all_tokens = call.with_token_vectors || matches!(call.pooling, Pooling::Mean | Pooling::Max);
+        let wanted = Wanted { tokens: of_all_tokens, words: false };
+        self.forward(&encodings, call, wanted, &mut output.raw_outputs, |index, row| {
             let tokens = row.token_rows(OutputRole::LastHiddenState)?;
             if call.with_token_vectors {
                 output.token_vectors[index] = token_matrix(tokens)?;
             }
-            vectors[index] = pool(call.pooling, call.normalize, tokens, row.vector(OutputRole::PoolerOutput)?)?;
+            let pooler = match (call.pooling, row.vector(OutputRole::Embedding)?) {
+                (Pooling::Default, Some(embedding)) => Some(embedding),
+                _ => row.vector(OutputRole::PoolerOutput)?,
+            };
+            vectors[index] = pool(call.pooling, call.normalize, tokens, pooler)?;
             Ok(())
         })?;
         let n_columns = vectors.first().map_or_else(|| self.hidden_size().unwrap_or(0), Vec::len);
@@ -265,17 +333,27 @@ impl Model {
     ///   outputs can still be had.
     /// - [`Error::Runtime`]: ONNX Runtime failed.
     pub fn infer(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
-        let classifies = self.task == Task::SequenceClassification;
-        if !classifies && !call.with_raw_outputs {
+        if !self.classifies() && !call.with_raw_outputs {
             return Err(Error::Unsupported(format!(
                 "task {} gives no labels of texts; encode gives vectors, and raw outputs can be had",
                 self.task.name()
             )));
         }
         let encodings = self.tokenize(inputs, call)?;
+        self.infer_encoded(encodings, call)
+    }
+
+    /// The same for texts that are token ids already, as [`Self::tokenize`] gives them.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: a text without tokens, with more than the model takes, or with ids that it lacks.
+    /// - Those of [`Self::infer`], but for tokenizing.
+    pub fn infer_encoded(&self, encodings: Vec<Encoding>, call: &Call) -> Result<Output> {
+        self.check_encodings(&encodings)?;
+        let classifies = self.classifies();
         let mut output = Output::default();
-        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); if classifies { inputs.len() } else { 0 }];
-        self.forward(&encodings, call, &mut output.raw_outputs, |index, row| {
+        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); if classifies { encodings.len() } else { 0 }];
+        self.forward(&encodings, call, Wanted::default(), &mut output.raw_outputs, |index, row| {
             if classifies {
                 let values = row.vector(OutputRole::Logits)?;
                 logits[index] = values.ok_or_else(|| Error::Unsupported("the graph gives no logits".into()))?.to_vec();
@@ -291,18 +369,55 @@ impl Model {
         Ok(output)
     }
 
+    fn check_encodings(&self, encodings: &[Encoding]) -> Result<()> {
+        let vocab_size = self.spec.dimensions.vocab_size.unwrap_or(usize::MAX);
+        for (index, encoding) in encodings.iter().enumerate() {
+            let n_tokens = encoding.len();
+            let most = self.max_tokens.unwrap_or(usize::MAX);
+            if n_tokens == 0 || n_tokens > most {
+                return Err(Error::argument(format!("input {index}: {n_tokens} tokens, the model takes 1 to {most}")));
+            }
+            let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= vocab_size);
+            if let Some(token) = encoding.input_ids.iter().position(is_outside) {
+                let id = encoding.input_ids[token];
+                return Err(Error::argument(format!(
+                    "input {index}: id {id} of token {token} is not within 0..{vocab_size}"
+                )));
+            }
+            let n_types = self.architecture().map_or(0, |a| a.n_token_types);
+            if n_types > 0
+                && encoding.token_type_ids.iter().any(|id| usize::try_from(*id).map_or(true, |id| id >= n_types))
+            {
+                return Err(Error::argument(format!(
+                    "input {index}: the model has {n_types} token types, too few for a pair"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn items(&self, logits: &[f32], call: &Call) -> Vec<Item> {
         let problem = call.problem.or(self.spec.problem).unwrap_or_else(|| classify::default_problem(logits.len()));
         classify::items(logits, problem, call.top_k.unwrap_or(usize::MAX), |id| self.label(id).to_owned())
     }
 
-    /// Runs the graph on the caller's own tensors; all outputs, in the graph's order.
+    /// Runs the graph on the caller's own tensors; all outputs, in the graph's order. A checkpoint takes padded rows:
+    /// `input_ids` `[rows, tokens]` and, where they differ from what the reference would take, `token_type_ids`,
+    /// `attention_mask`, `position_ids`, `task_type_ids`; it gives the reference's outputs for every token.
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: a tensor is missing, unknown, or of another type or shape than the graph's.
     /// - [`Error::Runtime`]: ONNX Runtime failed.
     pub fn infer_tensors(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
-        self.timed_run(tensors)
+        match &self.layout {
+            Layout::Padded(_) => self.timed_run(tensors),
+            Layout::Packed(network) => self.infer_padded_tensors(network, tensors),
+        }
+    }
+
+    /// Whether the task is one decision about a text or pair.
+    fn classifies(&self) -> bool {
+        matches!(self.task, Task::SequenceClassification | Task::CrossEncoder | Task::MultipleChoice)
     }
 
     fn binding(&self) -> Result<&Binding> {

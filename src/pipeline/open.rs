@@ -1,39 +1,41 @@
-//! Opening: directory -> spec -> graph -> session, and what must agree between them.
+//! Opening: directory -> spec -> graph, found or built -> session, and what must agree between them.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Counters, Model};
+use super::network::{self, Loaded};
+use super::{Counters, Layout, Model, NetworkLayout};
+use crate::architecture::Head;
 use crate::batch::Policy;
+use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
-use crate::graph::binding::{Binding, Hints, OutputRole};
+use crate::graph::binding::{Binding, BoundInput, BoundOutput, Hints, InputRole, OutputRole};
+use crate::graph::network::{BuiltGraph, Dialect, Interface};
 use crate::graph::onnx::GraphFacts;
 use crate::model_dir::tokenizer::Scheme;
 use crate::model_dir::{Family, ModelSpec, limit_tokens};
 use crate::options::{Options, Task};
 use crate::session::Session;
-use crate::tensor::ElementType;
+use crate::tensor::{ElementType, TensorInfo};
 use crate::tokenize::Tokenizer;
 
 impl Model {
-    /// Opens the model at `path`: a directory, or an `.onnx` file in one.
+    /// Opens the model at `path`: a directory with a checkpoint, a bundle or a graph, or an `.onnx` file in one.
     ///
     /// # Errors
-    /// - [`Error::NotFound`]: nothing there, or no model in it.
+    /// - [`Error::NotFound`]: nothing there, no model in it, or no vocabulary.
     /// - [`Error::InvalidModel`]: a broken file, or files that contradict one another.
-    /// - [`Error::Unsupported`]: a checkpoint without an exported graph, or a graph whose inputs or outputs cannot be
-    ///   told apart.
+    /// - [`Error::Unsupported`]: a network that is not ERNIE's, or a graph whose inputs or outputs cannot be told apart.
     /// - [`Error::InvalidArgument`]: an option that this model cannot follow.
     /// - [`Error::RuntimeMissing`], [`Error::ProviderUnavailable`]: ONNX Runtime, or the provider, cannot be had.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        let mut spec = ModelSpec::read(path, options)?;
+        let spec = ModelSpec::read(path, options)?;
+        if spec.weights.is_some() { Self::open_network(spec, options) } else { Self::open_graph(spec, options) }
+    }
+
+    fn open_graph(mut spec: ModelSpec, options: &Options) -> Result<Self> {
         let Some(graph_path) = spec.graph_path.clone() else {
-            return Err(Error::Unsupported(format!(
-                "{}: a {} checkpoint ({}) without an exported graph; this version runs graphs (model.onnx)",
-                spec.dir.display(),
-                spec.family.name(),
-                spec.weight_files.join(", ")
-            )));
+            return Err(Error::Internal("a directory with neither graph nor weights".into()));
         };
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
@@ -45,21 +47,104 @@ impl Model {
         let task = decide_task(&spec, binding.as_ref())?;
         name_missing_labels(&mut spec, task, binding.as_ref());
         let max_tokens = max_tokens(&spec, binding.as_ref(), options)?;
-        let policy = policy(&facts, binding.as_ref(), options);
-        Ok(Self {
-            spec,
-            options: options.clone(),
-            tokenizer,
-            session,
-            binding,
-            task,
-            policy,
-            max_tokens,
-            counters: Counters::default(),
-        })
+        let layout = Layout::Padded(policy(&facts, binding.as_ref(), options));
+        let options = options.clone();
+        let counters = Counters::default();
+        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters })
+    }
+
+    fn open_network(mut spec: ModelSpec, options: &Options) -> Result<Self> {
+        let wants_texts = options.task != Some(Task::Tensors);
+        if let (true, Err(Error::NotFound { path, what })) = (wants_texts, &spec.tokenizer) {
+            let what = format!("{what}; option `task` = `tensors` opens the model for token ids only");
+            return Err(Error::NotFound { path: path.clone(), what });
+        }
+        let loaded = network::load(&spec, options)?;
+        let architecture = &loaded.architecture;
+        spec.dimensions = loaded.dimensions();
+        let tokenizer = open_tokenizer(&spec, options)?;
+        let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed);
+        let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
+        let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
+        let network = NetworkLayout::new(&loaded, graph, options);
+        let binding = wants_texts.then(|| network_binding(&network));
+        let task = if wants_texts { task_of_head(architecture.head) } else { Task::Tensors };
+        name_missing_labels(&mut spec, task, binding.as_ref());
+        let max_tokens = limit_tokens(options.max_tokens, Some(architecture.max_tokens()))?;
+        let layout = Layout::Packed(Box::new(network));
+        let options = options.clone();
+        let counters = Counters::default();
+        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters })
     }
 }
 
+impl NetworkLayout {
+    fn new(loaded: &Arc<Loaded>, graph: BuiltGraph, options: &Options) -> Self {
+        let architecture = loaded.architecture.clone();
+        let inputs = network_inputs(&architecture).map(|(_, name)| TensorInfo {
+            name: name.to_owned(),
+            element_type: Some(ElementType::I64),
+            dims: vec![None, None],
+        });
+        let padded = |spec: &crate::graph::outputs::OutputSpec| {
+            let mut dims = if spec.axis == crate::graph::outputs::Axis::Text { vec![None] } else { vec![None, None] };
+            dims.extend(spec.width.map(Some));
+            TensorInfo { name: spec.name.to_owned(), element_type: Some(ElementType::F32), dims }
+        };
+        Self {
+            inputs: inputs.collect(),
+            output_infos: graph.outputs.iter().map(padded).collect(),
+            outputs: graph.outputs,
+            budget: Budget { max_texts: options.max_rows.max(1), max_tokens: options.max_batch_tokens },
+            loaded: loaded.clone(),
+            architecture,
+        }
+    }
+}
+
+/// The inputs that a network takes of a caller.
+fn network_inputs(
+    architecture: &crate::architecture::Architecture,
+) -> impl Iterator<Item = (InputRole, &'static str)> + use<> {
+    let (has_types, has_tasks) = (architecture.n_token_types > 0, architecture.n_task_types > 0);
+    let roles = [
+        (InputRole::InputIds, true),
+        (InputRole::TokenTypeIds, has_types),
+        (InputRole::AttentionMask, true),
+        (InputRole::PositionIds, true),
+        (InputRole::TaskTypeIds, has_tasks),
+    ];
+    roles.into_iter().filter(|(_, is_taken)| *is_taken).map(|(role, _)| (role, role.name()))
+}
+
+/// A network's inputs and outputs by role, as those of a foreign graph.
+fn network_binding(network: &NetworkLayout) -> Binding {
+    let inputs = network_inputs(&network.architecture).map(|(role, name)| BoundInput {
+        role,
+        name: name.to_owned(),
+        element_type: ElementType::I64,
+        rank: 2,
+    });
+    let outputs = network.outputs.iter().zip(&network.output_infos);
+    let outputs = outputs.map(|(spec, info)| BoundOutput { role: Some(spec.role), info: info.clone() });
+    Binding { inputs: inputs.collect(), outputs: outputs.collect(), fixed_rows: None, fixed_tokens: None }
+}
+
+/// The task that a head serves.
+pub(super) fn task_of_head(head: Head) -> Task {
+    match head {
+        Head::None => Task::Encoder,
+        Head::Classifier { .. } => Task::SequenceClassification,
+        Head::TokenClassifier { .. } => Task::TokenClassification,
+        Head::Span => Task::QuestionAnswering,
+        Head::MaskedLm => Task::MaskedLm,
+        Head::Generator => Task::Generation,
+        Head::Extraction => Task::InformationExtraction,
+        Head::DualEncoder { .. } => Task::DualEncoder,
+        Head::CrossEncoder { .. } => Task::CrossEncoder,
+        Head::MultipleChoice => Task::MultipleChoice,
+    }
+}
 /// A directory without a usable tokenizer still serves tensors; a broken vocabulary does not.
 fn open_tokenizer(spec: &ModelSpec, options: &Options) -> Result<std::result::Result<Arc<Tokenizer>, String>> {
     let tokenizer_spec = match &spec.tokenizer {
@@ -113,6 +198,9 @@ fn decide_task(spec: &ModelSpec, binding: Option<&Binding>) -> Result<Task> {
         Task::TokenClassification | Task::MaskedLm => rank_of_logits == Some(3),
         Task::QuestionAnswering => spans || rank_of_logits == Some(3),
         Task::InformationExtraction => spans,
+        Task::MultipleChoice | Task::CrossEncoder => rank_of_logits == Some(2),
+        Task::Generation => rank_of_logits == Some(3),
+        Task::DualEncoder => hidden,
     };
     if let Some(task) = spec.task {
         if served(task) {

@@ -8,25 +8,47 @@
 
 mod convert;
 mod cores;
+mod initializers;
 mod process;
 pub mod runtime;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ort::ep::{CPU, CUDA, ExecutionProvider, TensorRT};
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
+
+use initializers::HeldSession;
 
 use crate::error::{Error, Result};
 use crate::options::{Arena, Options, Provider};
 use crate::tensor::{Tensor, TensorInfo, TensorView};
+use crate::weights::Weights;
+
+/// Weights, and what the runtime made of them for its products, for all sessions of one network.
+#[derive(Debug)]
+pub(crate) struct SharedWeights {
+    prepacked: PrepackedWeights,
+    weights: Arc<Weights>,
+}
+
+impl SharedWeights {
+    /// # Errors
+    /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
+    pub(crate) fn new(weights: Weights) -> Result<Self> {
+        runtime::environment()?;
+        Ok(Self { prepacked: PrepackedWeights::new(), weights: Arc::new(weights) })
+    }
+}
 
 /// One loaded graph. Callable from any thread; runs of one session follow one another.
 #[derive(Debug)]
 pub(crate) struct Session {
-    session: Mutex<OrtSession>,
+    session: Mutex<HeldSession>,
     arena: Arena,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
@@ -40,12 +62,34 @@ impl Session {
     /// - [`Error::ProviderUnavailable`]: the provider asked for cannot be used.
     /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
-        let mut builder = session_builder(options)?;
+        let mut builder = session_builder(options, GraphOptimizationLevel::All)?;
         let session =
             builder.commit_from_file(path).map_err(|e| Error::model_from(path, "ONNX Runtime refuses the graph", e))?;
-        let inputs = session.inputs().iter().map(convert::info).collect();
-        let outputs = session.outputs().iter().map(convert::info).collect();
-        Ok(Self { session: Mutex::new(session), arena: options.arena, inputs, outputs })
+        Ok(Self::new(HeldSession::new(session), options))
+    }
+
+    /// Loads a graph of this library from memory. `names` are those of its weights, which are taken from `shared`
+    /// without a copy.
+    ///
+    /// # Errors
+    /// - As [`Self::open`]; the graph is that of the weights in `path`.
+    pub(crate) fn open_built(
+        model: &[u8],
+        names: &[String],
+        shared: Arc<SharedWeights>,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Self> {
+        let failed = |e: ort::Error| Error::model_from(path, "ONNX Runtime refuses the graph made of it", e);
+        // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
+        let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
+        Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options))
+    }
+
+    fn new(session: HeldSession, options: &Options) -> Self {
+        let inputs = session.session().inputs().iter().map(convert::info).collect();
+        let outputs = session.session().outputs().iter().map(convert::info).collect();
+        Self { session: Mutex::new(session), arena: options.arena, inputs, outputs }
     }
 
     /// What the graph takes.
@@ -72,6 +116,7 @@ impl Session {
             .collect::<Result<_>>()?;
         // A panic in another thread's run leaves the runtime's session as it was: it is used through `&self` there.
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = session.session_mut();
         let failed = |e: ort::Error| runtime_error("ONNX Runtime could not run the graph", e);
         let outputs = if self.arena == Arena::Shrink {
             let mut run_options = RunOptions::new().map_err(failed)?;
@@ -116,6 +161,43 @@ impl Session {
     }
 }
 
+/// Runs `load`, which goes through the weights once, and meanwhile gives the pages of those that were read back: weights
+/// in the form that the runtime wants, and weights as they are stored, are not in memory at the same time.
+fn releasing_pages<T>(weights: &Weights, load: impl FnOnce() -> T) -> T {
+    const INTERVAL: Duration = Duration::from_millis(4);
+    if !weights.are_mapped() {
+        return load();
+    }
+    let is_done = AtomicBool::new(false);
+    let release = || {
+        while !is_done.load(Ordering::Acquire) {
+            std::thread::park_timeout(INTERVAL);
+            weights.release_pages();
+        }
+    };
+    std::thread::scope(|scope| {
+        // Without the thread more memory is used for a moment, nothing else.
+        let helper = std::thread::Builder::new().spawn_scoped(scope, release);
+        // A panic must not leave the helper waiting for ever: the scope waits for it.
+        let guard = SetOnDrop(&is_done);
+        let loaded = load();
+        drop(guard);
+        if let Ok(helper) = helper {
+            helper.thread().unpark();
+        }
+        loaded
+    })
+}
+
+/// Sets a flag when it goes out of scope.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Error {
     let source = source.into();
     // ONNX Runtime has no code for this; these are the words of its arena and of the C++ library.
@@ -126,12 +208,12 @@ fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Erro
     Error::Runtime { context: context.to_owned(), source: Some(source) }
 }
 
-fn session_builder(options: &Options) -> Result<SessionBuilder> {
+fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<SessionBuilder> {
     let environment = runtime::environment()?;
     let failed = |e: ort::Error| runtime_error("ONNX Runtime refuses the session's options", e);
     let n_threads = if options.n_threads == 0 { cores::usable_physical_cores() } else { options.n_threads };
     let builder = OrtSession::builder(environment).map_err(failed)?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(e.into()))?;
+    let builder = builder.with_optimization_level(level).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;
     let builder = builder.with_inter_threads(1).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_op_spinning(options.spinning).map_err(|e| failed(e.into()))?;

@@ -25,9 +25,11 @@ pub(crate) fn run(dir: &Path, args: &ModelArgs, as_json: bool) -> Result<(), Fai
 fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
     let sizes = &spec.dimensions;
     let mut missing: Vec<String> = Vec::new();
-    if spec.graph_path.is_none() {
-        missing.push("exported graph (*.onnx)".into());
+    if spec.graph_path.is_none() && spec.weights.is_none() {
+        missing.push("weights, or an exported graph (*.onnx)".into());
     }
+    let checkpoint = model.ok().and_then(Model::checkpoint_report);
+    let network = model.ok().and_then(Model::architecture).map(|a| json!(a));
     let tokenizer = match (&spec.tokenizer, model.map(Model::tokenizer)) {
         (Err(reason), _) => {
             missing.push(format!("tokenizer: {}", reason.report()));
@@ -50,8 +52,12 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
     json!({
         "directory": spec.dir.display().to_string(),
         "graph": spec.graph_path.as_ref().map(|path| path.display().to_string()),
-        "weights": spec.weight_files,
+        "weights": spec.weights.as_ref().map(|files| files.path().display().to_string()),
+        "format": checkpoint.map(|report| report.format),
+        "stored_as": checkpoint.map(|report| report.stored_type),
+        "weight_bytes": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
+        "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
         "task": model.map_or_else(|_| spec.task.map(|t| t.name()), |m| Some(m.task().name())),
         "hidden_size": sizes.hidden_size,
         "layers": sizes.n_layers,
@@ -63,6 +69,8 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "inputs": infos(Model::graph_inputs),
         "outputs": infos(Model::graph_outputs),
         "roles": roles,
+        "network": network,
+        "ignored": checkpoint.map(|report| report.ignored.as_slice()).unwrap_or_default(),
         "runtime": ernie::runtime::loaded().map(ToString::to_string),
         "missing": missing,
         "error": model.err().map(Error::report),
@@ -83,12 +91,15 @@ fn lines(report: &Value) -> String {
                 .collect::<Vec<_>>()
                 .join(", "),
             Value::Object(map) if map.is_empty() => continue,
-            Value::Object(map) => {
-                map.iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or(""))).collect::<Vec<_>>().join(" ")
-            }
+            Value::Object(map) => map.iter().map(|(k, v)| format!("{k}={}", plain(v))).collect::<Vec<_>>().join(" "),
             other => other.to_string(),
         };
         all.push_str(&format!("{key:<12} {text}\n"));
     }
     all
+}
+
+/// A value without the quotes of a string.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }

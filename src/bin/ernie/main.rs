@@ -1,8 +1,9 @@
-//! The command-line tool: `inspect`, `tokenize`, `encode` and `infer` on a model's directory.
+//! The command-line tool: `inspect`, `export`, `tokenize`, `encode` and `infer` on a model's directory.
 //!
 //! In: text lines or JSON Lines, from a file or standard input. Out: JSON Lines on standard output, in input order,
 //! flushed as they come. Messages go to standard error. A file of any size takes the memory of one chunk of lines.
 
+mod export;
 mod inspect;
 mod lines;
 mod records;
@@ -12,8 +13,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ernie::error::Result;
-use ernie::options::{Options, Problem};
+use ernie::error::{Error, Result};
+use ernie::options::{Options, Precision, Problem};
 use ernie::pipeline::{Call, Normalize, Pooling};
 
 /// Runs Baidu ERNIE models.
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Show what a directory holds: family, task, sizes, tokenizer, inputs and outputs, and what is missing.
     Inspect(InspectArgs),
+    /// Write a checkpoint as a bundle: manifest, weights, graph and tokenizer, which opens at once. Needs no ONNX Runtime.
+    Export(ExportArgs),
     /// Turn texts into token ids with byte offsets. Needs no ONNX Runtime.
     Tokenize(RunArgs),
     /// Turn texts into vectors.
@@ -47,12 +50,34 @@ struct InspectArgs {
     model: ModelArgs,
 }
 
+#[derive(Args)]
+struct ExportArgs {
+    /// The checkpoint's directory.
+    dir: PathBuf,
+    /// The bundle's directory; it must not exist or be empty, and appears when it is complete.
+    out: PathBuf,
+    /// How the weights are stored; without it as they are.
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArg>,
+    /// Write a graph of standard operators with a text a row, for other runtimes and TensorRT.
+    #[arg(long)]
+    plain: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
 /// How the model is opened.
 #[derive(Args)]
 pub(crate) struct ModelArgs {
     /// Set an option of the library: `--set threads=2`. May be given several times; an unknown key lists them all.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
+    /// The weights, where they lie apart from the config, as fine-tuned ones do (`ckpt.bin`).
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The task, where the directory does not tell it or is overruled.
+    #[arg(long)]
+    task: Option<String>,
     /// Tokens of a text or pair at most, special tokens included.
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -122,6 +147,12 @@ pub(crate) enum Format {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    F16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum PoolingArg {
     Default,
     Pooler,
@@ -148,6 +179,15 @@ impl ModelArgs {
         for (key, value) in &self.set {
             options.set(key, value)?;
         }
+        if let Some(weights) = &self.weights {
+            let text = weights.to_str().ok_or_else(|| {
+                Error::InvalidArgument(format!("--weights {}: the path is not UTF-8", weights.display()))
+            })?;
+            options.set("weights", text)?;
+        }
+        if let Some(task) = &self.task {
+            options.set("task", task)?;
+        }
         if let Some(max_tokens) = self.max_tokens {
             options.set("max_tokens", &max_tokens.to_string())?;
         }
@@ -158,6 +198,15 @@ impl ModelArgs {
             options.set("special_tokens", "plain")?;
         }
         Ok(options)
+    }
+}
+
+impl ExportArgs {
+    fn precision(&self) -> Option<Precision> {
+        self.precision.map(|precision| match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F16 => Precision::F16,
+        })
     }
 }
 
@@ -198,6 +247,7 @@ impl InferArgs {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(args) => inspect::run(&args.dir, &args.model, args.json),
+        Command::Export(args) => export::run(&args),
         Command::Tokenize(args) => stream::run(&args, &Call::default(), stream::Kind::Tokenize),
         Command::Encode(args) => stream::run(&args.run, &args.call(), stream::Kind::Encode),
         Command::Infer(args) => stream::run(&args.run, &args.call(), stream::Kind::Infer),

@@ -1,0 +1,137 @@
+//! Which head a checkpoint has, and which one is wanted.
+//!
+//! The caller's task decides, then the class that the config names, then the tensors. A head that is wanted and not
+//! there is refused: the references would go on with a random one.
+
+use super::canonical::Found;
+use crate::architecture::{Head, LinearLayout};
+use crate::error::{Error, Result};
+use crate::options::Task;
+
+/// A head, and whether there is a next-sentence head beside it.
+pub(super) struct Kind {
+    pub(super) head: Head,
+    pub(super) has_next_sentence: bool,
+}
+
+/// Finds the head.
+pub(super) fn find(found: &Found<'_>, wanted: Option<Task>, hidden_size: usize, layout: LinearLayout) -> Result<Kind> {
+    let declared = wanted.or(found.spec.task);
+    let task = declared.filter(|task| *task != Task::Tensors).unwrap_or_else(|| task_of_tensors(found));
+    let heads = Heads { found, hidden_size, layout, task };
+    let head = heads.head()?;
+    let beside = matches!(head, Head::MaskedLm | Head::None);
+    Ok(Kind { head, has_next_sentence: beside && found.get("next_sentence.weight").is_some() })
+}
+
+/// The task that the tensors tell.
+fn task_of_tensors(found: &Found<'_>) -> Task {
+    let has = |name: &str| found.get(name).is_some();
+    let by_name: &[(&str, Task)] = &[
+        ("cls_seq_label_out_w", Task::TokenClassification),
+        ("cls_mrc_out_w", Task::QuestionAnswering),
+        ("qa_outputs.weight", Task::QuestionAnswering),
+    ];
+    if let Some((_, task)) = by_name.iter().find(|(name, _)| found.has_name(name)) {
+        return *task;
+    }
+    let has_pooler = has("pooler.weight");
+    if has("reduce.weight") {
+        Task::DualEncoder
+    } else if has("start.weight") && has("end.weight") {
+        Task::InformationExtraction
+    } else if has("classifier.weight") {
+        let is_rocketqa = found.spec.network.as_ref().and_then(|n| n.class.as_deref()) == Some("ErnieEncoder");
+        match (has_pooler, is_rocketqa) {
+            (true, true) => Task::CrossEncoder,
+            (true, false) => Task::SequenceClassification,
+            (false, _) => Task::TokenClassification,
+        }
+    } else if has("word_transform.weight") {
+        if has_pooler { Task::MaskedLm } else { Task::Generation }
+    } else {
+        Task::Encoder
+    }
+}
+
+struct Heads<'a> {
+    found: &'a Found<'a>,
+    hidden_size: usize,
+    layout: LinearLayout,
+    task: Task,
+}
+
+impl Heads<'_> {
+    fn head(&self) -> Result<Head> {
+        match self.task {
+            Task::Encoder | Task::Tensors => Ok(Head::None),
+            Task::SequenceClassification => {
+                self.need_pooler()?;
+                Ok(Head::Classifier { n_labels: self.n_labels()? })
+            }
+            Task::TokenClassification => Ok(Head::TokenClassifier { n_labels: self.n_labels()? }),
+            Task::QuestionAnswering => self.need_labels(2).map(|()| Head::Span),
+            Task::MultipleChoice => {
+                self.need_pooler()?;
+                self.need_labels(1).map(|()| Head::MultipleChoice)
+            }
+            Task::CrossEncoder => {
+                self.need_pooler()?;
+                Ok(Head::CrossEncoder { n_labels: self.n_labels()? })
+            }
+            Task::MaskedLm => self.need("word_transform.weight").map(|()| Head::MaskedLm),
+            Task::Generation => self.need("word_transform.weight").map(|()| Head::Generator),
+            Task::InformationExtraction => {
+                self.need("start.weight")?;
+                self.need("end.weight").map(|()| Head::Extraction)
+            }
+            Task::DualEncoder => Ok(match self.n_outputs("reduce") {
+                Some(embedding_size) => Head::DualEncoder { embedding_size, is_reduced: true },
+                None => Head::DualEncoder { embedding_size: self.hidden_size, is_reduced: false },
+            }),
+        }
+    }
+
+    fn need(&self, name: &str) -> Result<()> {
+        if self.found.get(name).is_some() {
+            return Ok(());
+        }
+        let names = self.found.names.candidates(name);
+        let name = names.last().map_or(name, String::as_str);
+        let task = self.task.name();
+        Err(self.found.fail(format!("task {task} needs a head ({name}), which is not there")))
+    }
+
+    fn need_pooler(&self) -> Result<()> {
+        if self.found.get("pooler.weight").is_some() {
+            return Ok(());
+        }
+        let task = self.task.name();
+        Err(self.found.fail(format!("task {task} needs a pooler, which is not there")))
+    }
+
+    fn n_outputs(&self, linear: &str) -> Option<usize> {
+        let shape = &self.found.get(&format!("{linear}.weight"))?.shape;
+        match (self.layout, shape.as_slice()) {
+            (LinearLayout::InOut, [_, n_out]) | (LinearLayout::OutIn, [n_out, _]) => Some(*n_out),
+            _ => None,
+        }
+    }
+
+    fn n_labels(&self) -> Result<usize> {
+        self.need("classifier.weight")?;
+        let n_labels = self.n_outputs("classifier").filter(|n| *n > 0);
+        n_labels.ok_or_else(|| self.found.fail("the classifier's matrix has no labels"))
+    }
+
+    fn need_labels(&self, wanted: usize) -> Result<()> {
+        match self.n_labels()? {
+            n_labels if n_labels == wanted => Ok(()),
+            n_labels => {
+                let task = self.task.name();
+                let reason = format!("task {task} needs a classifier with {wanted} columns, this one has {n_labels}");
+                Err(Error::Unsupported(self.found.fail(reason).to_string()))
+            }
+        }
+    }
+}

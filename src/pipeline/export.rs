@@ -1,0 +1,253 @@
+//! A checkpoint -> a bundle: manifest, weights, graph and tokenizer files in a directory of their own.
+//!
+//! In: a model's directory and options. Out: a directory that opens in milliseconds. It appears under its name when
+//! everything in it is written and on the disk, and not before. Needs no ONNX Runtime.
+//!
+//! Weights are safetensors under canonical names, the matrices as they were stored; the graph refers to them as external
+//! data. This library reads the weights and builds its graph anew, so that a bundle gains from later versions; other
+//! runtimes load the graph.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use serde_json::{Map, Value, json};
+
+use super::network::{self, Read};
+use super::open::task_of_head;
+use crate::error::{Error, Result};
+use crate::graph::WeightInfo;
+use crate::graph::network::{Dialect, Interface, build};
+use crate::model_dir::ModelSpec;
+use crate::model_dir::manifest::{self, GraphEntry, Manifest, TokenizerEntry};
+use crate::options::{Options, Precision, Problem};
+use crate::tensor::ElementType;
+use crate::weights::Weights;
+
+const WEIGHTS_FILE: &str = "model.safetensors";
+const GRAPH_FILE: &str = "model.onnx";
+/// What may belong to a tokenizer.
+const TOKENIZER_FILES: &[&str] = &[
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "sentencepiece.bpe.model",
+];
+/// Where data begins in the weights file: a multiple of this.
+const ALIGNMENT: usize = 64;
+
+/// Which graph a bundle holds for other runtimes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GraphKind {
+    /// The graph that this library runs: texts without padding, operators of ONNX Runtime.
+    #[default]
+    Own,
+    /// A text a row with a mask, standard operators: for other runtimes.
+    Plain,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The bundle's directory.
+    pub dir: PathBuf,
+    /// Bytes of the weights file.
+    pub n_weight_bytes: u64,
+    /// The task of the bundle, as option `task` names it.
+    pub task: &'static str,
+}
+
+/// Writes the model at `path` as a bundle to `out`, which must not exist or be an empty directory.
+///
+/// # Errors
+/// - Those of opening a checkpoint.
+/// - [`Error::InvalidArgument`]: `out` is there already.
+/// - [`Error::Io`]: something cannot be written; then nothing is left behind.
+pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Result<Exported> {
+    let spec = ModelSpec::read(path, options)?;
+    check_free(out)?;
+    let precision = options.precision.or_else(|| stored_precision(&spec));
+    let read = network::read(&spec, &Options { precision, ..options.clone() })?;
+    let precision =
+        precision.unwrap_or(if read.report.stored_type == "float16" { Precision::F16 } else { Precision::F32 });
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let unfinished = tempfile::Builder::new()
+        .prefix(&format!(".{name}.unfinished-"))
+        .tempdir_in(parent)
+        .map_err(|e| Error::io(parent, e))?;
+    let n_weight_bytes = write_all(unfinished.path(), &spec, &read, precision, kind, options.problem)?;
+    let finished = unfinished.keep();
+    if let Err(error) = std::fs::rename(&finished, out) {
+        // What could not be moved into place is of no use; that it cannot be removed either is said by the first error.
+        drop(std::fs::remove_dir_all(&finished));
+        return Err(Error::io(out, error));
+    }
+    sync(parent)?;
+    Ok(Exported { dir: out.to_owned(), n_weight_bytes, task: task_of_head(read.architecture.head).name() })
+}
+
+/// A directory that holds something is never written over.
+fn check_free(out: &Path) -> Result<()> {
+    let taken = |what: &str| Err(Error::argument(format!("{}: {what}", out.display())));
+    match std::fs::symlink_metadata(out) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(out, e)),
+        Ok(metadata) if !metadata.is_dir() => taken("is there already and is not a directory"),
+        Ok(_) => match std::fs::read_dir(out).map_err(|e| Error::io(out, e))?.next() {
+            None => Ok(()),
+            Some(_) => taken("is there already and is not empty"),
+        },
+    }
+}
+
+fn stored_precision(spec: &ModelSpec) -> Option<Precision> {
+    let name = spec.manifest.as_ref().map(|manifest| manifest.precision.as_str())?;
+    [Precision::F32, Precision::F16].into_iter().find(|precision| precision.name() == name)
+}
+
+fn write_all(
+    dir: &Path,
+    spec: &ModelSpec,
+    read: &Read,
+    precision: Precision,
+    kind: GraphKind,
+    problem: Option<Problem>,
+) -> Result<u64> {
+    let infos = write_weights(&dir.join(WEIGHTS_FILE), &read.weights, precision)?;
+    let n_weight_bytes = std::fs::metadata(dir.join(WEIGHTS_FILE)).map_err(|e| Error::io(dir, e))?.len();
+    let (dialect, interface) = match kind {
+        GraphKind::Own => (Dialect::OnnxRuntime, Interface::Packed),
+        GraphKind::Plain => (Dialect::Standard, Interface::Padded),
+    };
+    let graph = build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface);
+    write_file(&dir.join(GRAPH_FILE), &graph.model)?;
+    copy_tokenizer(&spec.dir, dir)?;
+    let manifest = describe(spec, read, precision, kind, problem);
+    let mut text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Internal(e.to_string()))?;
+    text.push(b'\n');
+    write_file(&dir.join(manifest::FILE_NAME), &text)?;
+    sync(dir)?;
+    Ok(n_weight_bytes)
+}
+
+fn describe(
+    spec: &ModelSpec,
+    read: &Read,
+    precision: Precision,
+    kind: GraphKind,
+    problem: Option<Problem>,
+) -> Manifest {
+    let problem = problem.or(spec.problem).map(|problem| match problem {
+        Problem::SingleLabel => "single_label",
+        Problem::MultiLabel => "multi_label",
+        Problem::Regression => "regression",
+    });
+    let (dialect, interface) = match kind {
+        GraphKind::Own => ("onnxruntime", "packed"),
+        GraphKind::Plain => ("standard", "padded"),
+    };
+    Manifest {
+        format: manifest::FORMAT.to_owned(),
+        version: manifest::VERSION,
+        made_by: format!("libernie {}", env!("CARGO_PKG_VERSION")),
+        source_family: match &spec.manifest {
+            Some(manifest) => manifest.source_family.clone(),
+            None => spec.family.name().to_owned(),
+        },
+        task: task_of_head(read.architecture.head).name().to_owned(),
+        problem: problem.map(ToOwned::to_owned),
+        labels: spec.labels.clone(),
+        precision: precision.name().to_owned(),
+        weights: WEIGHTS_FILE.to_owned(),
+        graph: GraphEntry { file: GRAPH_FILE.to_owned(), dialect: dialect.to_owned(), interface: interface.to_owned() },
+        architecture: read.architecture.clone(),
+        tokenizer: spec.tokenizer.as_ref().ok().map(TokenizerEntry::new),
+    }
+}
+
+/// Writes safetensors; gives where each weight lies in the file.
+fn write_weights(path: &Path, weights: &Weights, precision: Precision) -> Result<Vec<WeightInfo>> {
+    let (element_type, type_name) = match precision {
+        Precision::F32 => (ElementType::F32, "F32"),
+        Precision::F16 => (ElementType::F16, "F16"),
+    };
+    let mut header = Map::new();
+    header.insert("__metadata__".into(), json!({"format": manifest::FORMAT, "version": manifest::VERSION.to_string()}));
+    let mut end = 0_usize;
+    let mut infos = Vec::with_capacity(weights.all.len());
+    for weight in &weights.all {
+        let begin = end;
+        end += weight.len() * element_type.size_bytes();
+        let entry = json!({"dtype": type_name, "shape": weight.shape, "data_offsets": [begin, end]});
+        header.insert(weight.name.clone(), entry);
+        infos.push(WeightInfo {
+            name: weight.name.clone(),
+            element_type,
+            shape: weight.shape.clone(),
+            byte_offset: begin as u64,
+        });
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    let start = (8 + header.len()).next_multiple_of(ALIGNMENT);
+    header.resize(start - 8, b' ');
+    infos.iter_mut().for_each(|info| info.byte_offset += start as u64);
+
+    let failed = |e| Error::io(path, e);
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(failed)?);
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
+    file.write_all(&header).map_err(failed)?;
+    for weight in &weights.all {
+        weight.for_each_piece(|piece| write_piece(&mut file, piece, precision)).map_err(failed)?;
+    }
+    let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
+    file.sync_all().map_err(failed)?;
+    Ok(infos)
+}
+
+fn write_piece(file: &mut impl Write, piece: &[f32], precision: Precision) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(piece.len() * 4);
+    match precision {
+        Precision::F32 => piece.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes())),
+        Precision::F16 => piece.iter().for_each(|x| bytes.extend_from_slice(&f16::from_f32(*x).to_le_bytes())),
+    }
+    file.write_all(&bytes)
+}
+
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    for name in TOKENIZER_FILES {
+        copy(&from.join(name), &to.join(name))?;
+    }
+    let subword = from.join("subword");
+    let Ok(entries) = std::fs::read_dir(&subword) else { return Ok(()) };
+    let target = to.join("subword");
+    std::fs::create_dir(&target).map_err(|e| Error::io(&target, e))?;
+    for entry in entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "model")) {
+        copy(&entry.path(), &target.join(entry.file_name()))?;
+    }
+    sync(&target)
+}
+
+/// Copies a regular file; one that is not there is left out.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_file() {
+        return Ok(());
+    }
+    let mut source = File::open(from).map_err(|e| Error::io(from, e))?;
+    let mut target = File::create(to).map_err(|e| Error::io(to, e))?;
+    std::io::copy(&mut source, &mut target).map_err(|e| Error::io(to, e))?;
+    target.sync_all().map_err(|e| Error::io(to, e))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(|e| Error::io(path, e))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| Error::io(path, e))
+}
+
+fn sync(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(dir, e))
+}

@@ -1,0 +1,83 @@
+//! The weights of a network as a session takes them: named `f32` tensors, in a mapped file or in memory.
+//!
+//! Made by `checkpoint`, handed to `graph` by name and shape and to `session` by address. Several models of one file
+//! share one [`Weights`].
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::mapped_file::MappedFile;
+
+/// Where the elements of a weight lie, little-endian.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// In a mapped file, at any address.
+    Mapped(Arc<MappedFile>, Range<usize>),
+    /// In memory.
+    Floats(Vec<f32>),
+}
+
+/// One tensor of `f32`.
+#[derive(Clone, Debug)]
+pub(crate) struct Weight {
+    /// The canonical name.
+    pub(crate) name: String,
+    /// The dimensions.
+    pub(crate) shape: Vec<usize>,
+    /// The elements.
+    pub(crate) storage: Storage,
+}
+
+impl Weight {
+    /// The number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The address of the first element, valid as long as this value.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.storage {
+            Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]).as_ptr(),
+            Storage::Floats(floats) => floats.as_ptr().cast(),
+        }
+    }
+
+    /// Hands the elements to `each`, in pieces.
+    pub(crate) fn for_each_piece<E>(&self, mut each: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
+        match &self.storage {
+            Storage::Floats(floats) => floats.chunks(1 << 16).try_for_each(each),
+            Storage::Mapped(file, range) => {
+                let mut piece = Vec::new();
+                for bytes in file.bytes().get(range.clone()).unwrap_or(&[]).chunks(1 << 18) {
+                    piece.clear();
+                    piece.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
+                    each(&piece)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// All weights of a network.
+#[derive(Debug, Default)]
+pub(crate) struct Weights {
+    /// By canonical name, in the order of the network.
+    pub(crate) all: Vec<Weight>,
+}
+
+impl Weights {
+    /// Whether any lies in a mapped file.
+    pub(crate) fn are_mapped(&self) -> bool {
+        self.all.iter().any(|weight| matches!(weight.storage, Storage::Mapped(..)))
+    }
+
+    /// Gives the pages of mapped files back to the system; they are read again where they are used.
+    pub(crate) fn release_pages(&self) {
+        for weight in &self.all {
+            if let Storage::Mapped(file, range) = &weight.storage {
+                file.release_pages(range.clone());
+            }
+        }
+    }
+}
