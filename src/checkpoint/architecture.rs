@@ -241,9 +241,12 @@ fn width_without_config(found: &Found<'_>, width: Option<usize>) -> Option<usize
 }
 
 fn require(found: &Found<'_>, config: &NetworkConfig, value: Option<usize>, key: &str) -> Result<usize> {
-    value.ok_or_else(|| {
-        let path = if found.spec.network.is_some() { &config.path } else { &found.spec.dir };
-        Error::model(path, format!("{key} is missing"))
+    value.ok_or_else(|| match found.spec.network {
+        Some(_) => Error::model(&config.path, format!("{key} is missing")),
+        None => Error::NotFound {
+            path: found.spec.dir.join("ernie_config.json"),
+            what: format!("no such file, nor config.json or model_config.json, and nothing else tells {key}"),
+        },
     })
 }
 

@@ -146,15 +146,8 @@ impl TokenizerSpec {
             std::fs::metadata(dir).map_err(|e| Error::io(dir, e))?;
             return Err(Error::argument(format!("{}: not a directory", dir.display())));
         }
-        let of_bundle = match scheme_override {
-            None => {
-                super::manifest::Manifest::read(dir)?.map(|manifest| manifest.tokenizer(dir)).transpose()?.flatten()
-            }
-            Some(_) => None,
-        };
-        if let Some(spec) = of_bundle {
-            spec.check_files()?;
-            return Ok(spec);
+        if let (None, Some(manifest)) = (scheme_override, super::manifest::Manifest::read(dir)?) {
+            return Self::of_bundle(dir, &manifest);
         }
         let configs = Configs::read(dir)?;
         let scheme = match scheme_override {
@@ -165,6 +158,27 @@ impl TokenizerSpec {
         if let Scheme::Bert(_) | Scheme::TokenizerJson = scheme {
             configs.apply(dir, &mut spec)?;
         }
+        spec.check_files()?;
+        Ok(spec)
+    }
+
+    /// The tokenizer that a manifest describes. One exported before its scheme was known here may be known now.
+    fn of_bundle(dir: &Path, manifest: &super::manifest::Manifest) -> Result<Self> {
+        let spec = match manifest.tokenizer(dir)? {
+            Some(spec) => spec,
+            None => {
+                let scheme = Configs::read(dir)?.scheme(dir);
+                Self::with_defaults(
+                    dir,
+                    scheme.map_err(|error| match error {
+                        Error::NotFound { .. } => {
+                            Error::Unsupported(format!("{}: exported without a tokenizer", dir.display()))
+                        }
+                        other => other,
+                    })?,
+                )
+            }
+        };
         spec.check_files()?;
         Ok(spec)
     }

@@ -76,10 +76,10 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
         precision.unwrap_or(if read.report.stored_type == "float16" { Precision::F16 } else { Precision::F32 });
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let unfinished = tempfile::Builder::new()
-        .prefix(&format!(".{name}.unfinished-"))
-        .tempdir_in(parent)
-        .map_err(|e| Error::io(parent, e))?;
+    let prefix = format!(".{name}.unfinished-");
+    remove_leftovers(parent, &prefix);
+    let unfinished = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
+    let _lock = lock(unfinished.path());
     let n_weight_bytes = write_all(unfinished.path(), &spec, &read, precision, kind, options.problem)?;
     let finished = unfinished.keep();
     if let Err(error) = std::fs::rename(&finished, out) {
@@ -89,6 +89,23 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
     }
     sync(parent)?;
     Ok(Exported { dir: out.to_owned(), n_weight_bytes, task: task_of_head(read.architecture.head).name() })
+}
+
+/// Removes what exports to the same place left behind when they were killed. Those that are still at work hold a lock.
+fn remove_leftovers(parent: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+        if lock(&entry.path()).is_some() {
+            // Of no consequence for this export.
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+/// A lock on a directory, held until the value is dropped; `None` where somebody else holds it.
+fn lock(dir: &Path) -> Option<File> {
+    let file = File::open(dir).ok()?;
+    file.try_lock().is_ok().then_some(file)
 }
 
 /// A directory that holds something is never written over.

@@ -179,7 +179,11 @@ fn bind(session: &Session, spec: &ModelSpec, options: &Options) -> Result<Bindin
             Some(Task::SequenceClassification | Task::TokenClassification | Task::MaskedLm | Task::QuestionAnswering)
         ),
     };
-    Binding::new(session.inputs(), session.outputs(), &options.inputs, &options.outputs, hints)
+    let bound = Binding::new(session.inputs(), session.outputs(), &options.inputs, &options.outputs, hints);
+    bound.map_err(|error| match (error, &spec.graph_path) {
+        (Error::Unsupported(reason), Some(path)) => Error::Unsupported(format!("{}: {reason}", path.display())),
+        (error, _) => error,
+    })
 }
 
 /// The task that directory and caller name, or the one that the outputs tell; the outputs must serve it.
