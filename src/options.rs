@@ -153,6 +153,10 @@ pub struct Options {
     pub n_threads: usize,
     /// Whether idle threads of the runtime spin. Key `spinning`: `off` (default), `on`.
     pub spinning: bool,
+    /// Whether the weights of a checkpoint are kept in the form that products want: short texts run up to twice as fast.
+    /// Without it a model opens in milliseconds and takes no memory but its file's pages. Key `prepacking`: `on`
+    /// (default), `off`.
+    pub prepacking: bool,
     /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
     pub arena: Arena,
     /// Texts in one run at most. Key `max_rows`, default 32.
@@ -193,6 +197,7 @@ impl Default for Options {
             device_id: 0,
             n_threads: 0,
             spinning: false,
+            prepacking: true,
             arena: Arena::Keep,
             max_rows: 32,
             max_batch_tokens: 1024,
@@ -218,6 +223,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("device_id", "which GPU, from 0"),
     ("threads", "threads inside one operator; 0 = one per physical core"),
     ("spinning", "off or on"),
+    ("prepacking", "on or off"),
     ("arena", "keep, shrink or off"),
     ("precision", "auto (as stored), f32 or f16"),
     ("max_rows", "texts in one run at most, from 1"),
@@ -250,6 +256,7 @@ impl Options {
             "device_id" => parse(value, |n| *n >= 0, &mut self.device_id),
             "threads" => parse(value, |n| *n <= 4096, &mut self.n_threads),
             "spinning" => choose(value, &[("off", false), ("on", true)], &mut self.spinning),
+            "prepacking" => choose(value, &[("on", true), ("off", false)], &mut self.prepacking),
             "arena" => {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
             }
@@ -394,6 +401,7 @@ mod tests {
             ("device_id", "1"),
             ("threads", "2"),
             ("spinning", "on"),
+            ("prepacking", "off"),
             ("arena", "shrink"),
             ("precision", "f16"),
             ("weights", "../a/ckpt.bin"),

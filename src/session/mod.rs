@@ -217,6 +217,7 @@ fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<S
     let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;
     let builder = builder.with_inter_threads(1).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_op_spinning(options.spinning).map_err(|e| failed(e.into()))?;
+    let builder = builder.with_prepacking(options.prepacking).map_err(|e| failed(e.into()))?;
     let mut builder = builder.with_memory_pattern(false).map_err(|e| failed(e.into()))?;
     register_provider(&mut builder, options)?;
     CPU::default().with_arena_allocator(options.arena != Arena::Off).register(&mut builder).map_err(failed)?;
