@@ -576,7 +576,7 @@ typedef struct ernie_model_info {
      */
     uint32_t n_labels;
     /*
-     Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, ...
+     Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference`, `ernie-bundle`, `graph`.
      */
     const char *family;
     /*
@@ -746,17 +746,25 @@ void ernie_options_free(struct ernie_options *options);
 
  - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
  - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+ - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
+   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only)
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
- - `precision`: `auto`: an exported graph runs in the precision it was stored in
+ - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
+   provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in
+ - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands, or
+   else in the model's directory
+ - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
+   is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
  - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
  - `truncation`: `truncate` (default), `error`
  - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
  - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
  - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
-   `masked_lm`, `information_extraction`, or `tensors` for any graph with `ernie_infer_tensors` only
+   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
+   for any model with `ernie_infer_tensors` only
  - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
- - `graph`: the graph's file name; default: `model.onnx` or the only `.onnx` file
+ - `graph`: run this graph of the directory; default: the checkpoint, else `model.onnx` or the only `.onnx` file
  - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
 
  Errors: `INVALID_ARGUMENT` (NULL, unknown key or value; the message lists what there is), `INVALID_UTF8`.
@@ -942,12 +950,15 @@ struct ernie_status *ernie_tokenizer_decode(const struct ernie_tokenizer *tokeni
                                             struct ernie_result **result);
 
 /*
- Opens the model at `path`: a directory, or an `.onnx` file in one. `options` may be NULL. The caller frees the
- model. Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment.
+ Opens the model at `path`: a directory with a checkpoint (paddle-ernie, PaddleNLP, Hugging Face, Paddle inference), a
+ bundle of `ernie export` or an exported graph, or an `.onnx` file. `options` may be NULL. The caller frees the model.
+ Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment. Models of the same
+ files share their weights. A file of an open model must not be changed in place; replacing it is fine.
 
- Errors: `NOT_FOUND` (nothing there, or no model in it), `INVALID_MODEL` (a broken file), `UNSUPPORTED` (no exported
- graph, or one whose inputs or outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option
- that this model cannot follow), `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
+ Errors: `NOT_FOUND` (nothing there, no model in it, or no vocabulary), `INVALID_MODEL` (a broken file, a tensor that is
+ missing, of another shape or not finite), `UNSUPPORTED` (a network that is not ERNIE's, or a graph whose inputs or
+ outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option that this model cannot follow),
+ `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE`, `IO`.
 
  # Safety
  - `path` is NULL or a NUL-terminated string; `options` is NULL or live; `model` is NULL or writable.
@@ -1073,6 +1084,10 @@ struct ernie_status *ernie_infer(const struct ernie_model *model,
  Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works
  for any graph (option `task` = `tensors` opens graphs that take no texts). Tensors are only read, and only during
  the call. The caller frees the result.
+
+ A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
+ differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
+ (from 0), `task_type_ids`. It gives the reference's outputs for every row and token.
 
  Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
  message lists what the graph takes), `RUNTIME`.

@@ -22,6 +22,9 @@ mod bounded_file;
 pub mod capi;
 mod checkpoint;
 pub mod error;
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod heads;
 mod mapped_file;

@@ -4,6 +4,7 @@
 //! there is refused: the references would go on with a random one.
 
 use super::canonical::Found;
+use super::names::Scheme;
 use crate::architecture::{Head, LinearLayout};
 use crate::error::{Error, Result};
 use crate::options::Task;
@@ -16,12 +17,32 @@ pub(super) struct Kind {
 
 /// Finds the head.
 pub(super) fn find(found: &Found<'_>, wanted: Option<Task>, hidden_size: usize, layout: LinearLayout) -> Result<Kind> {
+    if let (Some(wanted), Some(declared)) = (wanted, found.spec.declared_task)
+        && !may_serve(declared, wanted)
+    {
+        return Err(Error::Unsupported(format!(
+            "{}: made for task {}; its head cannot serve task {}",
+            found.spec.dir.display(),
+            declared.name(),
+            wanted.name()
+        )));
+    }
     let declared = wanted.or(found.spec.task);
     let task = declared.filter(|task| *task != Task::Tensors).unwrap_or_else(|| task_of_tensors(found));
     let heads = Heads { found, hidden_size, layout, task };
     let head = heads.head()?;
     let beside = matches!(head, Head::MaskedLm | Head::None);
     Ok(Kind { head, has_next_sentence: beside && found.get("next_sentence.weight").is_some() })
+}
+
+/// Whether weights that a config declares for one task can be meant for another: heads of one shape under one name are
+/// not told apart by their tensors.
+fn may_serve(declared: Task, wanted: Task) -> bool {
+    const PAIRS: [Task; 2] = [Task::SequenceClassification, Task::CrossEncoder];
+    declared == wanted
+        || wanted == Task::Encoder
+        || declared == Task::Encoder
+        || PAIRS.contains(&declared) && PAIRS.contains(&wanted)
 }
 
 /// The task that the tensors tell.
@@ -93,7 +114,12 @@ impl Heads<'_> {
     }
 
     fn need(&self, name: &str) -> Result<()> {
-        if self.found.get(name).is_some() {
+        // Hugging Face names the two kinds of classifier differently.
+        let is_span = self.task == Task::QuestionAnswering;
+        let fits = self.found.names.scheme != Scheme::HuggingFace
+            || name != "classifier.weight"
+            || self.found.has_name("qa_outputs.weight") == is_span;
+        if fits && self.found.get(name).is_some() {
             return Ok(());
         }
         let names = self.found.names.candidates(name);

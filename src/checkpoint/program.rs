@@ -38,8 +38,11 @@ pub(crate) fn read(path: &Path) -> Result<ProgramFacts> {
     parse(path, file.bytes())
 }
 
-/// The facts of a program of these bytes.
-fn parse(path: &Path, bytes: &[u8]) -> Result<ProgramFacts> {
+/// The facts of a program of these bytes; `path` is for messages.
+///
+/// # Errors
+/// [`Error::InvalidModel`], as [`read`].
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<ProgramFacts> {
     let walk = Walk { path, start: bytes.as_ptr() };
     let mut blocks = Vec::new();
     walk.fields(bytes, |number, field| {

@@ -7,7 +7,7 @@
 //! The format: `safetensors/README.md` of huggingface/safetensors. A file is a u64 length, a JSON header of that length
 //! and the data.
 
-mod index;
+pub(crate) mod index;
 
 use std::collections::HashSet;
 use std::fmt;

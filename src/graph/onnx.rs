@@ -33,12 +33,19 @@ impl GraphFacts {
     /// - [`Error::InvalidModel`]: empty, truncated or not ONNX; weights outside the model's directory, missing, or
     ///   claimed to be longer than their file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let file = MappedFile::open(path)?;
-        if file.bytes().is_empty() {
+        Self::parse(path, MappedFile::open(path)?.bytes())
+    }
+
+    /// The facts of a graph of these bytes; external data are looked for beside `path`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`], as [`Self::read`].
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
             return Err(Error::model(path, "the file is empty"));
         }
-        let mut visit = Visit { path, start: file.bytes().as_ptr(), n_graphs: 0, facts: Self::default() };
-        visit.model(file.bytes())?;
+        let mut visit = Visit { path, start: bytes.as_ptr(), n_graphs: 0, facts: Self::default() };
+        visit.model(bytes)?;
         if visit.n_graphs == 0 {
             return Err(Error::model(path, "not an ONNX graph: the file holds no graph"));
         }

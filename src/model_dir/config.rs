@@ -112,8 +112,12 @@ impl Config {
 
 /// Reads a JSON object.
 pub(super) fn read_json(path: &Path) -> Result<Map<String, Value>> {
-    let bytes = bounded_file::read(path, MAX_CONFIG_BYTES)?;
-    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    parse_json(path, &bounded_file::read(path, MAX_CONFIG_BYTES)?)
+}
+
+/// The JSON object that `bytes` hold; `path` is for messages.
+pub(super) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::model(path, "not a JSON object")),
@@ -246,7 +250,7 @@ fn task_of_architecture(name: &str) -> Option<Task> {
         ("ForMaskedLM", Task::MaskedLm),
         ("ForPretraining", Task::MaskedLm),
         ("ForPreTraining", Task::MaskedLm),
-        ("ForNextSentencePrediction", Task::SequenceClassification),
+        ("ForNextSentencePrediction", Task::Encoder),
         ("ForMultipleChoice", Task::MultipleChoice),
         ("ForGeneration", Task::Generation),
         ("UIE", Task::InformationExtraction),

@@ -141,13 +141,22 @@ impl Manifest {
     /// - [`Error::Unsupported`]: of a version that this library does not know.
     pub fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(FILE_NAME);
-        let object = match super::config::read_json(&path) {
-            Err(Error::NotFound { .. }) => return Ok(None),
-            read => read?,
-        };
+        match super::config::read_json(&path) {
+            Err(Error::NotFound { .. }) => Ok(None),
+            read => Self::of(&path, read?).map(Some),
+        }
+    }
+
+    /// The manifest that `bytes` hold; `path` is for messages.
+    #[cfg(any(test, feature = "test-hooks"))]
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        Self::of(path, super::config::parse_json(path, bytes)?)
+    }
+
+    fn of(path: &Path, object: serde_json::Map<String, serde_json::Value>) -> Result<Self> {
         let version = object.get("version").and_then(serde_json::Value::as_u64);
         if object.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
-            return Err(Error::model(&path, format!("format is not \"{FORMAT}\"")));
+            return Err(Error::model(path, format!("format is not \"{FORMAT}\"")));
         }
         if version != Some(u64::from(VERSION)) {
             let version = version.map_or_else(|| "none".to_owned(), |v| v.to_string());
@@ -157,15 +166,15 @@ impl Manifest {
             )));
         }
         let manifest: Self = serde_json::from_value(serde_json::Value::Object(object))
-            .map_err(|e| Error::model_from(&path, "not a manifest", e))?;
-        manifest.architecture.check().map_err(|reason| Error::model(&path, format!("architecture: {reason}")))?;
+            .map_err(|e| Error::model_from(path, "not a manifest", e))?;
+        manifest.architecture.check().map_err(|reason| Error::model(path, format!("architecture: {reason}")))?;
         for name in [&manifest.weights, &manifest.graph.file] {
             let is_plain = !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";
             if !is_plain {
-                return Err(Error::model(&path, format!("\"{}\" is not a file of the bundle", name.escape_debug())));
+                return Err(Error::model(path, format!("\"{}\" is not a file of the bundle", name.escape_debug())));
             }
         }
-        Ok(Some(manifest))
+        Ok(manifest)
     }
 
     /// The tokenizer of the bundle in `dir`; `None` where the manifest has none.

@@ -31,6 +31,8 @@ pub struct ModelSpec {
     pub family: Family,
     /// The task, where the directory or the caller says it.
     pub task: Option<Task>,
+    /// The task that the directory itself says.
+    pub declared_task: Option<Task>,
     /// What a classifier's scores mean, where the directory or the caller says it.
     pub problem: Option<Problem>,
     /// Sizes of the network.
@@ -93,6 +95,7 @@ impl ModelSpec {
         Ok(Self {
             family: config.family,
             task: options.task.or(declared_task),
+            declared_task,
             problem: options.problem.or(config.problem),
             dimensions: config.dimensions,
             labels: config.labels,
@@ -127,6 +130,7 @@ impl ModelSpec {
         Ok(Self {
             family: Family::Bundle,
             task: stored.task,
+            declared_task: stored.task,
             problem: options.problem.or(stored.problem),
             dimensions: Dimensions {
                 hidden_size: Some(a.hidden_size),

@@ -162,23 +162,10 @@ impl TokenizerSpec {
         Ok(spec)
     }
 
-    /// The tokenizer that a manifest describes. One exported before its scheme was known here may be known now.
+    /// The tokenizer that a manifest describes.
     fn of_bundle(dir: &Path, manifest: &super::manifest::Manifest) -> Result<Self> {
-        let spec = match manifest.tokenizer(dir)? {
-            Some(spec) => spec,
-            None => {
-                let scheme = Configs::read(dir)?.scheme(dir);
-                Self::with_defaults(
-                    dir,
-                    scheme.map_err(|error| match error {
-                        Error::NotFound { .. } => {
-                            Error::Unsupported(format!("{}: exported without a tokenizer", dir.display()))
-                        }
-                        other => other,
-                    })?,
-                )
-            }
-        };
+        let none = || Error::Unsupported(format!("{}: exported without a tokenizer", dir.display()));
+        let spec = manifest.tokenizer(dir)?.ok_or_else(none)?;
         spec.check_files()?;
         Ok(spec)
     }

@@ -3,6 +3,7 @@
 //! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
 //! immutable and callable from any thread; nothing here is kept between calls but counters.
 
+mod call;
 pub mod export;
 mod forward;
 mod network;
@@ -19,6 +20,7 @@ use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
+pub use call::{Call, Input, Output, Stats};
 use forward::Wanted;
 pub use network::CheckpointReport;
 
@@ -27,72 +29,10 @@ use crate::heads::classify;
 use crate::heads::embed::pool;
 pub use crate::heads::embed::{Normalize, Pooling};
 use crate::model_dir::{ModelSpec, limit_tokens};
-use crate::options::{Options, Problem, Task};
+use crate::options::{Options, Task};
 use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
-use crate::tokenize::{EncodeOptions, Encoding, SpecialTokensInText, Tokenizer, Truncation};
-
-/// A text, or a text and its pair.
-#[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
-    /// The text.
-    pub text: &'a str,
-    /// The second text; an empty one is not the same as none.
-    pub pair: Option<&'a str>,
-}
-
-/// What one call wants; the default is what the model was opened with.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Call {
-    /// How a text's vector is made of its tokens' vectors.
-    pub pooling: Pooling,
-    /// What is done to the length of vectors.
-    pub normalize: Normalize,
-    /// Tokens of a text or pair at most, special tokens included.
-    pub max_tokens: Option<usize>,
-    /// What happens to longer texts.
-    pub truncation: Option<Truncation>,
-    /// Whether `[CLS]`-like strings of a text are special tokens.
-    pub special_tokens_in_text: Option<SpecialTokensInText>,
-    /// What raw scores mean.
-    pub problem: Option<Problem>,
-    /// Labels in a result at most.
-    pub top_k: Option<usize>,
-    /// Whether the vectors of all tokens are wanted.
-    pub with_token_vectors: bool,
-    /// Whether the graph's own outputs are wanted.
-    pub with_raw_outputs: bool,
-}
-
-/// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
-#[derive(Clone, Debug, Default)]
-pub struct Output {
-    /// How each text was tokenized.
-    pub encodings: Vec<Encoding>,
-    /// Findings of each text, best first.
-    pub items: Vec<Vec<Item>>,
-    /// A row per text: its vector, or the logits of its classification.
-    pub matrix: Option<Matrix>,
-    /// Vectors of each text's tokens.
-    pub token_vectors: Vec<Matrix>,
-    /// The graph's outputs for each text alone: a leading dimension of 1, padding removed.
-    pub raw_outputs: Vec<Vec<Tensor>>,
-}
-
-/// Counters since a model was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Runs of the graph.
-    pub n_runs: u64,
-    /// Texts that went through.
-    pub n_texts: u64,
-    /// Tokens of those texts, special tokens included.
-    pub n_tokens: u64,
-    /// Tokens that were padding.
-    pub n_padding_tokens: u64,
-    /// Time spent in the graph, in nanoseconds.
-    pub run_time_ns: u64,
-}
+use crate::tokenize::{EncodeOptions, Encoding, Tokenizer};
 
 #[derive(Debug, Default)]
 struct Counters {

@@ -107,6 +107,21 @@ static void runtimes(void) {
 
 /* ---- directories ---- */
 
+static void checkpoints(void) {
+    const char *finetuned = at(fixtures, "checkpoints/paddle_ernie_finetuned/pretrained");
+    open_with(finetuned, "weights", "/nowhere/ckpt.bin", ERNIE_ERROR_NOT_FOUND, "/nowhere/ckpt.bin");
+    open_with(finetuned, "weights", "vocab.txt", ERNIE_ERROR_INVALID_MODEL, "vocab.txt");
+    open_with(finetuned, "weights", "", ERNIE_ERROR_INVALID_ARGUMENT, "weights");
+    open_with(finetuned, "task", "sequence_classification", ERNIE_ERROR_INVALID_MODEL, "classifier");
+    open_with(finetuned, "precision", "int3", ERNIE_ERROR_INVALID_ARGUMENT, "f16");
+    open_fails(at(fixtures, "checkpoints/refused/pickle_os_system"), ERNIE_ERROR_INVALID_MODEL, "posix.system");
+    open_fails(at(fixtures, "checkpoints/refused/gram"), ERNIE_ERROR_UNSUPPORTED, "ernie_gram");
+    open_fails(at(fixtures, "checkpoints/refused/nan_weight"), ERNIE_ERROR_INVALID_MODEL, "ffn.o.weight");
+    open_fails(at(fixtures, "checkpoints/refused/wrong_shape"), ERNIE_ERROR_INVALID_MODEL, "ffn.i.weight");
+    open_fails(at(fixtures, "checkpoints/refused/index_traversal"), ERNIE_ERROR_INVALID_MODEL, "../outside");
+    CHECK(access("pwned_marker_file", F_OK) != 0);
+}
+
 static void directories(void) {
     static char graph[1 << 20];
     const char *dir;
@@ -133,11 +148,13 @@ static void directories(void) {
     open_fails(at(fixtures, "sums/vocab.txt"), ERNIE_ERROR_INVALID_ARGUMENT, "neither a directory nor an .onnx file");
     dir = new_dir("checkpoint");
     write_file(at(dir, "model.safetensors"), "x", 1);
-    open_fails(dir, ERNIE_ERROR_UNSUPPORTED, "model.safetensors");
+    open_fails(dir, ERNIE_ERROR_NOT_FOUND, "no tokenizer files");
+    open_with(dir, "task", "tensors", ERNIE_ERROR_INVALID_MODEL, "model.safetensors");
+    checkpoints();
     open_with(demo, "provider", "cuda", ERNIE_ERROR_PROVIDER_UNAVAILABLE, "cuda");
     open_with(demo, "provider", "tensorrt", ERNIE_ERROR_PROVIDER_UNAVAILABLE, "tensorrt");
     open_with(demo, "max_tokens", "100000", ERNIE_ERROR_INVALID_ARGUMENT, "100000");
-    open_with(demo, "task", "question_answering", ERNIE_ERROR_UNSUPPORTED, "logits");
+    open_with(demo, "task", "question_answering", ERNIE_ERROR_UNSUPPORTED, "sequence_classification");
     open_with(demo, "graph", "none.onnx", ERNIE_ERROR_NOT_FOUND, "none.onnx");
     open_with(at(fixtures, "unknown_inputs"), "inputs", "input_ids=nothing", ERNIE_ERROR_INVALID_ARGUMENT, "nothing");
     still_works();

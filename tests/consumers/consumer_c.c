@@ -154,6 +154,57 @@ static void tensors(const char *fixtures) {
     ernie_result_free(result);
 }
 
+/* A checkpoint whose fine-tuned weights lie apart from its config, by text and by token ids. */
+static void checkpoint(const char *fixtures) {
+    char dir[1024], weights[1024];
+    int64_t ids[2][4] = {{1, 5, 6, 2}, {1, 5, 2, 0}};
+    int64_t bad[1][2] = {{1, 100000}};
+    int64_t shape[2] = {2, 4};
+    ernie_tensor in, out;
+    ernie_input input;
+    ernie_call call = ERNIE_CALL_INIT;
+    ernie_options *options = ernie_options_new();
+    ernie_model *model = NULL;
+    ernie_result *result = NULL;
+    ernie_model_info info = ERNIE_MODEL_INFO_INIT;
+    ernie_matrix logits;
+    snprintf(dir, sizeof dir, "%s/checkpoints/paddle_ernie_finetuned/pretrained", fixtures);
+    snprintf(weights, sizeof weights, "%s/checkpoints/paddle_ernie_finetuned/save_dir/ckpt.bin", fixtures);
+    OK(ernie_options_set(options, "weights", weights));
+    OK(ernie_model_open(dir, options, &model));
+    ernie_options_free(options);
+    OK(ernie_model_info_get(model, &info));
+    CHECK(strcmp(info.family, "paddle-ernie") == 0 && strcmp(info.task, "sequence_classification") == 0);
+    CHECK(info.n_labels == 3 && info.hidden_size == 8 && strcmp(info.tokenizer, "ernie") == 0);
+    input = text_input("今天天气很好。");
+    call.outputs = ERNIE_OUTPUT_RAW;
+    OK(ernie_infer(model, &input, 1, &call, &result));
+    OK(ernie_result_matrix(result, &logits));
+    OK(ernie_result_tensor(result, 0, 0, &out));
+    CHECK(strcmp(out.name, "logits") == 0 && out.shape[0] == 1 && out.shape[1] == 3);
+    CHECK(memcmp(out.data, logits.data, 3 * sizeof(float)) == 0);
+    ernie_result_free(result);
+
+    in.name = "input_ids";
+    in.element_type = ERNIE_TYPE_INT64;
+    in.n_dims = 2;
+    in.shape = shape;
+    in.data = ids;
+    in.n_bytes = sizeof ids;
+    OK(ernie_infer_tensors(model, &in, 1, &result));
+    OK(ernie_result_tensor(result, 0, 0, &out));
+    CHECK(strcmp(out.name, "logits") == 0 && out.n_dims == 2 && out.shape[0] == 2 && out.shape[1] == 3);
+    ernie_result_free(result);
+    shape[0] = 1;
+    shape[1] = 2;
+    in.data = bad;
+    in.n_bytes = sizeof bad;
+    FAILS(ernie_infer_tensors(model, &in, 1, &result), ERNIE_ERROR_INVALID_ARGUMENT, "input_ids[0][1] is 100000");
+    in.name = "tokens";
+    FAILS(ernie_infer_tensors(model, &in, 1, &result), ERNIE_ERROR_INVALID_ARGUMENT, "\"tokens\"");
+    ernie_model_free(model);
+}
+
 static void counters(const ernie_model *model) {
     ernie_model_statistics before = ERNIE_MODEL_STATISTICS_INIT, after = ERNIE_MODEL_STATISTICS_INIT;
     ernie_input inputs[2];
@@ -182,6 +233,7 @@ int main(int argc, char **argv) {
     vectors(owner);
     tokenizer(owner, argv[1]);
     tensors(argv[2]);
+    checkpoint(argv[2]);
     counters(owner);
     ernie_model_free(owner);
     printf("consumer_c: %d checks failed\n", n_failed);

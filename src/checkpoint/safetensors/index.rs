@@ -1,6 +1,6 @@
 //! Indices of sharded checkpoints: which files hold which tensors.
 //!
-//! In: the path of an `*.index.json` of Hugging Face. Out: its shards with the names of their tensors. The shards are all
+//! In: the path of an `*.index.json` of Hugging Face, or its text. Out: its shards with the names of their tensors. The shards are all
 //! in the directory of the index. Opening them and comparing what they hold with their index is the caller's.
 
 use std::collections::HashMap;
@@ -27,8 +27,20 @@ struct Index {
 /// - [`Error::InvalidModel`]: not JSON or too long, no `weight_map`, a tensor named twice, a shard outside the index's
 ///   directory.
 pub(crate) fn read_index(path: &Path) -> Result<Vec<(String, Vec<String>)>> {
-    let text = bounded_file::read(path, MAX_INDEX_BYTES)?;
-    let index: Index = serde_json::from_slice(&text).map_err(|e| Error::model_from(path, "not an index", e))?;
+    let shards = parse(path, &bounded_file::read(path, MAX_INDEX_BYTES)?)?;
+    for (shard, _) in &shards {
+        let shard_path = path.with_file_name(shard);
+        std::fs::metadata(&shard_path).map_err(|e| missing_shard(path, &shard_path, e))?;
+    }
+    Ok(shards)
+}
+
+/// The shards of an index of this text; whether they are there is not looked at. `path` is for messages.
+///
+/// # Errors
+/// [`Error::InvalidModel`], as [`read_index`].
+pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Vec<(String, Vec<String>)>> {
+    let index: Index = serde_json::from_slice(text).map_err(|e| Error::model_from(path, "not an index", e))?;
     let entries = index.weight_map.0;
     refuse_duplicates(path, &entries)?;
     if entries.is_empty() {
@@ -59,8 +71,6 @@ fn refuse_outside(path: &Path, shard: &str, tensor: &str) -> Result<()> {
     if !is_plain(shard) {
         return Err(Error::model(path, format!("tensor {tensor}: shard \"{shard}\" is not a plain file name")));
     }
-    let shard_path = path.with_file_name(shard);
-    std::fs::metadata(&shard_path).map_err(|e| missing_shard(path, &shard_path, e))?;
     Ok(())
 }
 

@@ -1,0 +1,134 @@
+//! The values that options have.
+
+/// Where the graph runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU through CUDA.
+    Cuda,
+    /// An NVIDIA GPU through TensorRT, with CUDA for what TensorRT does not take.
+    TensorRt,
+}
+
+impl Provider {
+    /// The name as options and reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+/// What happens to the memory that runs have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arena {
+    /// Kept for the next run: fastest.
+    #[default]
+    Keep,
+    /// Kept during a run and given back after it.
+    Shrink,
+    /// No arena: every tensor is allocated and freed by itself.
+    Off,
+}
+
+/// How the weights of a checkpoint are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// 16 bits; computed in what the provider can, which on a processor is 32 bits.
+    F16,
+}
+
+impl Precision {
+    /// The name as options and manifests write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+/// Which tokens of a text are attended to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttentionMask {
+    /// Those that the model's reference attends to when nobody gives a mask: paddle-ernie and PaddleNLP leave a literal
+    /// `[PAD]` out, ERNIE-M leaves `[CLS]` out.
+    #[default]
+    Reference,
+    /// All.
+    All,
+}
+
+/// What a classifier's raw scores mean, where the model itself does not say or is overruled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// One label of several: softmax.
+    SingleLabel,
+    /// Any number of labels: a sigmoid each.
+    MultiLabel,
+    /// A number: the raw value.
+    Regression,
+}
+
+/// What the model is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// Vectors of texts and tokens.
+    Encoder,
+    /// One decision about a text or pair.
+    SequenceClassification,
+    /// One decision about every token.
+    TokenClassification,
+    /// The span of a passage that answers a question.
+    QuestionAnswering,
+    /// The words behind `[MASK]`.
+    MaskedLm,
+    /// Spans named by a prompt.
+    InformationExtraction,
+    /// One number for each choice, given as the pair of its question.
+    MultipleChoice,
+    /// Vectors whose dot product ranks passages for a query.
+    DualEncoder,
+    /// A score for a query with a passage.
+    CrossEncoder,
+    /// Texts that follow a text.
+    Generation,
+    /// Any graph: tensors in, tensors out.
+    Tensors,
+}
+
+impl Task {
+    pub(super) const ALL: &'static [(&'static str, Self)] = &[
+        ("encoder", Self::Encoder),
+        ("sequence_classification", Self::SequenceClassification),
+        ("token_classification", Self::TokenClassification),
+        ("question_answering", Self::QuestionAnswering),
+        ("masked_lm", Self::MaskedLm),
+        ("information_extraction", Self::InformationExtraction),
+        ("multiple_choice", Self::MultipleChoice),
+        ("dual_encoder", Self::DualEncoder),
+        ("cross_encoder", Self::CrossEncoder),
+        ("generation", Self::Generation),
+        ("tensors", Self::Tensors),
+    ];
+
+    /// The name as options and reports write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, task)| *task == self).map_or("unknown", |(name, _)| name)
+    }
+}
