@@ -14,8 +14,34 @@ fn resident_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Both in one test: another thread's memory would be measured too.
 #[test]
-fn memory_is_steady_under_load() {
+fn memory_is_steady_under_load_and_over_opening() {
+    under_load();
+    over_opening();
+}
+
+fn over_opening() {
+    let root = support::root().join("tests/fixtures/checkpoints");
+    let open = |n_rounds: usize| {
+        for _ in 0..n_rounds {
+            for name in ["paddle_ernie_protocol2", "hf_seqcls_torch_legacy", "hf_tokcls_sharded", "fluid_params"] {
+                let model = Model::open(&root.join(name), &Options::default()).unwrap();
+                model.infer_encoded(Vec::new(), &Call { with_raw_outputs: true, ..Call::default() }).unwrap();
+            }
+            for name in ["nan_weight", "missing_tensor", "pickle_os_system", "truncated_safetensors"] {
+                assert!(Model::open(&root.join("refused").join(name), &Options::default()).is_err());
+            }
+        }
+    };
+    open(20);
+    let before = resident_kib();
+    open(60);
+    let after = resident_kib();
+    assert!(after < before + 2 * 1024, "{before} KiB grew to {after} KiB");
+}
+
+fn under_load() {
     support::load_runtime();
     let model = Model::open(&support::root().join("models/demo"), &Options::default()).unwrap();
     let text = |text| Input { text, pair: None };

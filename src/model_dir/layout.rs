@@ -93,36 +93,41 @@ fn program_of(path: &Path, file_name: &str) -> Option<PathBuf> {
     }
 }
 
-/// The weights in `dir`, whose files are `names`.
+/// The weights in `dir`, whose files are `names`, under the names that the references give them.
 ///
 /// # Errors
 /// - [`Error::InvalidArgument`]: several that are not the same; the message lists them.
 pub(super) fn find(dir: &Path, names: &[String], family: Family) -> Result<Option<WeightFiles>> {
     let has = |name: &str| names.iter().any(|n| n == name);
-    let conflict = |list: &[&str]| {
-        let list = list.join(", ");
-        Error::argument(format!("{}: several weights ({list}); option `weights` names one", dir.display()))
-    };
     if CONFLICTING.iter().all(|name| has(name)) {
-        return Err(conflict(&CONFLICTING));
+        return Err(conflict(dir, &CONFLICTING));
     }
     if let Some(name) = INDICES.iter().chain(SINGLE).filter(|name| has(name)).min_by_key(|name| rank(name, family)) {
         let path = dir.join(name);
         return Ok(Some(if INDICES.contains(name) { WeightFiles::Index(path) } else { WeightFiles::File(path) }));
     }
-    if let Some(found) = find_paddle(dir, names) {
-        return Ok(Some(found));
-    }
-    // Files of any name, the likeliest kind first: a directory may hold other tensors beside its weights.
+    Ok(find_paddle(dir, names))
+}
+
+/// Weights under any name, the likeliest kind first: a directory may hold other tensors beside its weights.
+///
+/// # Errors
+/// - [`Error::InvalidArgument`]: several of one kind; the message lists them.
+pub(super) fn find_by_suffix(dir: &Path, names: &[String]) -> Result<Option<WeightFiles>> {
     for suffix in [".pdparams", ".pdiparams", ".safetensors"] {
-        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.ends_with(suffix)).collect();
-        match others.as_slice() {
+        let found: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.ends_with(suffix)).collect();
+        match found.as_slice() {
             [] => {}
             [one] => return Ok(Some(of_file(dir.join(one)))),
-            several => return Err(conflict(several)),
+            several => return Err(conflict(dir, several)),
         }
     }
     Ok(None)
+}
+
+fn conflict(dir: &Path, list: &[&str]) -> Error {
+    let list = list.join(", ");
+    Error::argument(format!("{}: several weights ({list}); option `weights` names one", dir.display()))
 }
 
 /// Position of a name in the order in which the family's reference looks for it.
@@ -166,15 +171,18 @@ mod tests {
         assert_eq!(found(&both, Family::PaddleNlp).unwrap(), file("model_state.pdparams"));
         assert_eq!(found(&both, Family::HuggingFace).unwrap(), file("model.safetensors"));
         assert_eq!(found(&["ckpt.bin"], Family::PaddleErnie).unwrap(), file("ckpt.bin"));
-        assert_eq!(found(&["own_name.pdparams", "vocab.txt"], Family::PaddleErnie).unwrap(), file("own_name.pdparams"));
         assert_eq!(found(&["vocab.txt"], Family::PaddleErnie).unwrap(), None);
     }
 
     #[test]
     fn weights_that_may_differ_are_not_chosen_between() {
-        for names in [&["saved_weights.pdparams", "ckpt.bin"][..], &["a.pdparams", "b.pdparams"]] {
-            assert!(matches!(found(names, Family::PaddleErnie), Err(Error::InvalidArgument(_))), "{names:?}");
-        }
+        let both = found(&["saved_weights.pdparams", "ckpt.bin"], Family::PaddleErnie);
+        assert!(matches!(both, Err(Error::InvalidArgument(_))));
+        let by_suffix =
+            |names: &[&str]| find_by_suffix(Path::new("/m"), &names.iter().map(|n| (*n).into()).collect::<Vec<_>>());
+        assert!(matches!(by_suffix(&["a.pdparams", "b.pdparams"]), Err(Error::InvalidArgument(_))));
+        let own = Some(WeightFiles::File("/m/own.pdparams".into()));
+        assert_eq!(by_suffix(&["own.pdparams", "other.safetensors"]).unwrap(), own);
     }
 
     #[test]

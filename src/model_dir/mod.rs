@@ -70,6 +70,11 @@ impl ModelSpec {
         };
         let names = file_names(&dir)?;
         let wants_graph = given_graph.is_some() || options.graph.is_some();
+        if let (true, Some(weights)) = (wants_graph, &options.weights) {
+            return Err(Error::argument(format!(
+                "option weights: a graph is named too, which does not take \"{weights}\""
+            )));
+        }
         if let Some(manifest) = if wants_graph { None } else { Manifest::read(&dir)? } {
             return Self::of_bundle(dir, manifest, options);
         }
@@ -83,6 +88,10 @@ impl ModelSpec {
             Some(graph) => Some(check_graph_name(graph)?),
             None if weights.is_some() && !wants_graph => None,
             None => find_graph(&dir, &names, options)?,
+        };
+        let weights = match (weights, &graph_path) {
+            (None, None) => layout::find_by_suffix(&dir, &names)?,
+            (weights, _) => weights,
         };
         if graph_path.is_none() && weights.is_none() {
             return Err(Error::NotFound {

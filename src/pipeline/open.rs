@@ -37,6 +37,11 @@ impl Model {
         let Some(graph_path) = spec.graph_path.clone() else {
             return Err(Error::Internal("a directory with neither graph nor weights".into()));
         };
+        if let Some(precision) = options.precision {
+            let (name, path) = (precision.name(), graph_path.display());
+            let reason = format!("option precision: {path} is a graph and runs as it was stored, not in {name}");
+            return Err(Error::argument(reason));
+        }
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
         let session = Session::open(&graph_path, options)?;
