@@ -271,7 +271,7 @@ fn default_of_libraries(found: &Found<'_>) -> Option<usize> {
 
 fn head_sizes(config: &NetworkConfig, hidden_size: usize, n_heads: usize) -> Result<(usize, usize)> {
     let (query, value) = (config.query_head_size, config.value_head_size);
-    if (query.is_none() || value.is_none()) && hidden_size % n_heads != 0 {
+    if (query.is_none() || value.is_none()) && !hidden_size.is_multiple_of(n_heads) {
         let reason = format!("hidden_size {hidden_size} is not divisible by num_attention_heads {n_heads} (heads)");
         return Err(Error::model(&config.path, reason));
     }

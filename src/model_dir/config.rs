@@ -94,7 +94,12 @@ impl Config {
             return Ok(Self::without_file(names));
         };
         let file = ConfigFile::read(dir.join(name))?;
-        file.config(family)
+        // Older releases of PaddleNLP wrote no version; nobody else names weights so.
+        file.config(if has("model_state.pdparams") && family == Family::HuggingFace {
+            Family::PaddleNlp
+        } else {
+            family
+        })
     }
 
     fn without_file(names: &[String]) -> Self {

@@ -111,9 +111,7 @@ static void checkpoints(void) {
     const char *finetuned = at(fixtures, "checkpoints/paddle_ernie_finetuned/pretrained");
     open_with(finetuned, "weights", "/nowhere/ckpt.bin", ERNIE_ERROR_NOT_FOUND, "/nowhere/ckpt.bin");
     open_with(finetuned, "weights", "vocab.txt", ERNIE_ERROR_INVALID_MODEL, "vocab.txt");
-    open_with(finetuned, "weights", "", ERNIE_ERROR_INVALID_ARGUMENT, "weights");
     open_with(finetuned, "task", "sequence_classification", ERNIE_ERROR_INVALID_MODEL, "classifier");
-    open_with(finetuned, "precision", "int3", ERNIE_ERROR_INVALID_ARGUMENT, "f16");
     open_fails(at(fixtures, "checkpoints/refused/pickle_os_system"), ERNIE_ERROR_INVALID_MODEL, "posix.system");
     open_fails(at(fixtures, "checkpoints/refused/gram"), ERNIE_ERROR_UNSUPPORTED, "ernie_gram");
     open_fails(at(fixtures, "checkpoints/refused/nan_weight"), ERNIE_ERROR_INVALID_MODEL, "ffn.o.weight");
