@@ -576,7 +576,8 @@ typedef struct ernie_model_info {
      */
     uint32_t n_labels;
     /*
-     Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference`, `ernie-bundle`, `graph`.
+     Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference` (without a
+     config), `ernie-bundle`, `graph`.
      */
     const char *family;
     /*
@@ -592,7 +593,7 @@ typedef struct ernie_model_info {
      */
     const char *tokenizer;
     /*
-     Width of the vectors that `ernie_encode` gives.
+     Width of the vectors that `ernie_encode` gives with its default pooling.
      */
     size_t hidden_size;
     /*
@@ -1087,7 +1088,9 @@ struct ernie_status *ernie_infer(const struct ernie_model *model,
 
  A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
  differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
- (from 0), `task_type_ids`. It gives the reference's outputs for every row and token.
+ (from 0), `task_type_ids`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
+ are padded: without it the rule of the reference holds, which leaves out id 0 (paddle-ernie, ERNIE-M: there that is
+ `[CLS]`), the padding id (PaddleNLP) or nothing (Hugging Face). A mask that is given replaces that rule.
 
  Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
  message lists what the graph takes), `RUNTIME`.

@@ -39,7 +39,7 @@ fn fixtures() -> Vec<(String, PathBuf, Options, Vec<Encoding>)> {
         if expect["task"] == "question_answering" {
             options.set("task", "question_answering").unwrap();
         }
-        let texts = inputs.iter().filter(|input| input["id"] != "pad_in_text").map(encoding).collect();
+        let texts = inputs.iter().map(encoding).collect();
         let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
         let sub = dir.join(expect["config_dir"].as_str().unwrap_or("."));
         all.push((name, sub, options, texts));

@@ -34,7 +34,8 @@ pub struct ernie_model_info {
     pub struct_size: u32,
     /// The number of labels.
     pub n_labels: u32,
-    /// Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference`, `ernie-bundle`, `graph`.
+    /// Who wrote the files: `huggingface`, `paddlenlp`, `paddle-ernie`, `paddle-inference` (without a
+    /// config), `ernie-bundle`, `graph`.
     pub family: *const c_char,
     /// The task, as option `task` names it.
     pub task: *const c_char,
@@ -42,7 +43,7 @@ pub struct ernie_model_info {
     pub provider: *const c_char,
     /// The tokenizer scheme, as option `tokenizer` names it; NULL where there is no usable tokenizer.
     pub tokenizer: *const c_char,
-    /// Width of the vectors that `ernie_encode` gives.
+    /// Width of the vectors that `ernie_encode` gives with its default pooling.
     pub hidden_size: usize,
     /// Encoder layers.
     pub n_layers: usize,
@@ -361,7 +362,9 @@ pub unsafe extern "C" fn ernie_infer(
 ///
 /// A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
 /// differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
-/// (from 0), `task_type_ids`. It gives the reference's outputs for every row and token.
+/// (from 0), `task_type_ids`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
+/// are padded: without it the rule of the reference holds, which leaves out id 0 (paddle-ernie, ERNIE-M: there that is
+/// `[CLS]`), the padding id (PaddleNLP) or nothing (Hugging Face). A mask that is given replaces that rule.
 ///
 /// Errors: `INVALID_ARGUMENT` (a tensor is missing, unknown, twice, or of another type or shape than the graph's: the
 /// message lists what the graph takes), `RUNTIME`.

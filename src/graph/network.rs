@@ -199,16 +199,24 @@ impl Network<'_> {
                 RowLayout::Shapes { query: shape(query_width), value: shape(value_width) }
             }
         };
-        Shared { bias: self.attention_bias(), layout, flat_values: self.writer.ints(&[-1, value_width]) }
+        Shared { bias: self.attention_bias(ids), layout, flat_values: self.writer.ints(&[-1, value_width]) }
     }
 
     /// What is added to the scores: nothing between two tokens, unless one is masked.
-    fn attention_bias(&mut self) -> String {
+    fn attention_bias(&mut self, ids: &str) -> String {
         let mask = self.writer.input("attention_mask", &self.row_dimensions());
         let (first, last) = (self.writer.ints(&[1]), self.writer.ints(&[2]));
         let zero = self.writer.int(0);
         let seen = self.writer.node("Greater", &[&mask, &zero], &[]);
-        let seen = self.writer.node("Cast", &[&seen], &[("to", Attribute::Int(1))]);
+        let mut seen = self.writer.node("Cast", &[&seen], &[("to", Attribute::Int(1))]);
+        // The mask of a padded batch says what is padding; what the reference masks besides is known here only.
+        if let (Interface::Padded, Some(masked_id)) = (self.interface, self.a.text_mask_rule.masked_id()) {
+            let masked_id = self.writer.int(masked_id);
+            let is_masked = self.writer.node("Equal", &[ids, &masked_id], &[]);
+            let is_kept = self.writer.node("Not", &[&is_masked], &[]);
+            let is_kept = self.writer.node("Cast", &[&is_kept], &[("to", Attribute::Int(1))]);
+            seen = self.writer.node("Mul", &[&seen, &is_kept], &[]);
+        }
         let keys = self.writer.node("Unsqueeze", &[&seen, &first], &[]);
         // Every query needs a row of its own, whatever the rule: the runtime does not repeat rows.
         let queries = match self.a.mask_rule {

@@ -259,7 +259,8 @@ impl<'a> GraphWriter<'a> {
                 graph.0.extend_from_slice(&part.0);
             }
         });
-        for (domain, version) in [("", OPSET), (MICROSOFT, 1)] {
+        let own = self.nodes.iter().any(|node| node.domain == MICROSOFT).then_some((MICROSOFT, 1));
+        for (domain, version) in [("", OPSET)].into_iter().chain(own) {
             model.message(8, |opset| {
                 opset.text(1, domain).number(2, version);
             });

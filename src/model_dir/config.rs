@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::network::NetworkConfig;
+use crate::architecture::Architecture;
 use crate::bounded_file;
 use crate::error::{Error, Result};
 use crate::options::{Problem, Task};
@@ -61,6 +62,19 @@ pub struct Dimensions {
     pub max_positions: Option<usize>,
     /// Rows of the token type embedding.
     pub n_token_types: Option<usize>,
+}
+
+impl From<&Architecture> for Dimensions {
+    fn from(architecture: &Architecture) -> Self {
+        Self {
+            hidden_size: Some(architecture.hidden_size),
+            n_layers: Some(architecture.n_layers),
+            n_heads: Some(architecture.n_heads),
+            vocab_size: Some(architecture.vocab_size),
+            max_positions: Some(architecture.max_tokens()),
+            n_token_types: Some(architecture.n_token_types),
+        }
+    }
 }
 
 /// What a config file says.

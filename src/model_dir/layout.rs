@@ -65,7 +65,11 @@ pub(super) fn is_weight_file(name: &str) -> bool {
 pub(super) fn named(dir: &Path, name: &str) -> Result<WeightFiles> {
     let given = PathBuf::from(name);
     let path = [given.clone(), dir.join(&given)].into_iter().find(|path| path.exists());
-    let path = path.ok_or_else(|| Error::NotFound { path: given, what: "option weights names no file".into() })?;
+    let missing = || {
+        let what = format!("option weights names no file, neither as it stands nor in {}", dir.display());
+        Error::NotFound { path: given.clone(), what }
+    };
+    let path = path.ok_or_else(missing)?;
     if path.is_dir() {
         let program = path.join("__model__");
         return Ok(WeightFiles::Variables { program: program.is_file().then_some(program), dir: path });

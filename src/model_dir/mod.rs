@@ -94,10 +94,10 @@ impl ModelSpec {
             (weights, _) => weights,
         };
         if graph_path.is_none() && weights.is_none() {
-            return Err(Error::NotFound {
-                path: dir,
-                what: "no model here: neither a graph (*.onnx) nor weights".into(),
-            });
+            let has_config = config.network.is_some();
+            let hint = if has_config { "; option `weights` names weights that lie elsewhere" } else { "" };
+            let what = format!("no model here: neither a graph (*.onnx) nor weights{hint}");
+            return Err(Error::NotFound { path: dir, what });
         }
         // The config beside weights from elsewhere tells of other weights.
         let declared_task = config.task.filter(|_| options.weights.is_none());
@@ -118,6 +118,29 @@ impl ModelSpec {
         })
     }
 
+    /// Weights without a config can be opened only where a program tells what the network computes.
+    ///
+    /// # Errors
+    /// - [`Error::NotFound`]: there is no config.
+    pub(crate) fn check_config(&self) -> Result<()> {
+        let needs_none = matches!(
+            self.weights,
+            None | Some(WeightFiles::Combined { .. } | WeightFiles::Variables { program: Some(_), .. })
+        );
+        if needs_none || self.network.is_some() || self.manifest.is_some() {
+            return Ok(());
+        }
+        let weights = self.weights.as_ref().map_or(self.dir.as_path(), WeightFiles::path);
+        Err(Error::NotFound {
+            path: self.dir.clone(),
+            what: format!(
+                "no config (ernie_config.json, config.json or model_config.json) beside {}; where it lies elsewhere, open \
+                 its directory and name the weights by option `weights`",
+                weights.display()
+            ),
+        })
+    }
+
     fn of_bundle(dir: PathBuf, manifest: Manifest, options: &Options) -> Result<Self> {
         let refuse = |key: &str, value: &str| {
             Err(Error::argument(format!("option {key}: {} is a bundle, exported with {value}", dir.display())))
@@ -135,20 +158,12 @@ impl ModelSpec {
         if let Some(problem) = &manifest.problem {
             stored.set("problem", problem).map_err(broken)?;
         }
-        let a = &manifest.architecture;
         Ok(Self {
             family: Family::Bundle,
             task: stored.task,
             declared_task: stored.task,
             problem: options.problem.or(stored.problem),
-            dimensions: Dimensions {
-                hidden_size: Some(a.hidden_size),
-                n_layers: Some(a.n_layers),
-                n_heads: Some(a.n_heads),
-                vocab_size: Some(a.vocab_size),
-                max_positions: Some(a.max_tokens()),
-                n_token_types: Some(a.n_token_types),
-            },
+            dimensions: Dimensions::from(&manifest.architecture),
             labels: manifest.labels.clone(),
             graph_path: None,
             weight_files: vec![manifest.weights.clone()],

@@ -4,6 +4,7 @@
 //! immutable and callable from any thread; nothing here is kept between calls but counters.
 
 mod call;
+mod encodings;
 pub mod export;
 mod forward;
 mod network;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
 pub use call::{Call, Input, Output, Stats};
+pub use encodings::encode_all;
 use forward::Wanted;
 pub use network::CheckpointReport;
 
@@ -240,6 +242,14 @@ impl Model {
                 names.join(", ")
             )));
         }
+        let needs_tokens =
+            call.with_token_vectors || matches!(call.pooling, Pooling::Cls | Pooling::Mean | Pooling::Max);
+        if needs_tokens && !has(OutputRole::LastHiddenState) {
+            return Err(Error::Unsupported("this model's graph gives no token vectors".into()));
+        }
+        if call.pooling == Pooling::Pooler && !has(OutputRole::PoolerOutput) {
+            return Err(Error::Unsupported("this model has no pooler".into()));
+        }
         let encodings = self.tokenize(inputs, call)?;
         self.check_encodings(&encodings)?;
         let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
@@ -275,7 +285,8 @@ impl Model {
     pub fn infer(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
         if !self.classifies() && !call.with_raw_outputs {
             return Err(Error::Unsupported(format!(
-                "task {} gives no labels of texts; encode gives vectors, and raw outputs can be had",
+                "task {} gives no labels of texts; encode gives vectors, and raw outputs (ERNIE_OUTPUT_RAW, --raw) what \
+                 the head gives",
                 self.task.name()
             )));
         }
@@ -309,33 +320,6 @@ impl Model {
         Ok(output)
     }
 
-    fn check_encodings(&self, encodings: &[Encoding]) -> Result<()> {
-        let vocab_size = self.spec.dimensions.vocab_size.unwrap_or(usize::MAX);
-        for (index, encoding) in encodings.iter().enumerate() {
-            let n_tokens = encoding.len();
-            let most = self.max_tokens.unwrap_or(usize::MAX);
-            if n_tokens == 0 || n_tokens > most {
-                return Err(Error::argument(format!("input {index}: {n_tokens} tokens, the model takes 1 to {most}")));
-            }
-            let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= vocab_size);
-            if let Some(token) = encoding.input_ids.iter().position(is_outside) {
-                let id = encoding.input_ids[token];
-                return Err(Error::argument(format!(
-                    "input {index}: id {id} of token {token} is not within 0..{vocab_size}"
-                )));
-            }
-            let n_types = self.architecture().map_or(0, |a| a.n_token_types);
-            if n_types > 0
-                && encoding.token_type_ids.iter().any(|id| usize::try_from(*id).map_or(true, |id| id >= n_types))
-            {
-                return Err(Error::argument(format!(
-                    "input {index}: the model has {n_types} token types, too few for a pair"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn items(&self, logits: &[f32], call: &Call) -> Vec<Item> {
         let problem = call.problem.or(self.spec.problem).unwrap_or_else(|| classify::default_problem(logits.len()));
         classify::items(logits, problem, call.top_k.unwrap_or(usize::MAX), |id| self.label(id).to_owned())
@@ -365,23 +349,6 @@ impl Model {
             Error::Unsupported("this model was opened for tensors (task `tensors`): it takes no texts".into())
         })
     }
-}
-
-/// Encodes `inputs` in order; errors name the index.
-///
-/// # Errors
-/// Those of [`Tokenizer::encode`].
-pub fn encode_all(tokenizer: &Tokenizer, inputs: &[Input<'_>], options: &EncodeOptions) -> Result<Vec<Encoding>> {
-    let encode = |(index, input): (usize, &Input<'_>)| {
-        tokenizer.encode(input.text, input.pair, options).map_err(|error| match error {
-            Error::TextTooLong { what, n_tokens, max_tokens } => {
-                Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
-            }
-            Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
-            other => other,
-        })
-    };
-    inputs.iter().enumerate().map(encode).collect()
 }
 
 fn token_matrix(tokens: Option<(&[f32], usize)>) -> Result<Matrix> {

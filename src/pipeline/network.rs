@@ -10,7 +10,7 @@ use crate::checkpoint::{canonical, convert};
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
-use crate::model_dir::{Dimensions, ModelSpec, WeightFiles};
+use crate::model_dir::{ModelSpec, WeightFiles};
 use crate::options::{Options, Precision, Task};
 use crate::session::SharedWeights;
 use crate::tensor::ElementType;
@@ -43,18 +43,6 @@ impl Loaded {
     pub(super) fn build(&self, dialect: Dialect, interface: Interface) -> BuiltGraph {
         // Every release of the runtime checks that external data are there before it takes others in their place.
         build(&self.architecture, &self.infos, ".", dialect, interface)
-    }
-
-    pub(super) fn dimensions(&self) -> Dimensions {
-        let a = &self.architecture;
-        Dimensions {
-            hidden_size: Some(a.hidden_size),
-            n_layers: Some(a.n_layers),
-            n_heads: Some(a.n_heads),
-            vocab_size: Some(a.vocab_size),
-            max_positions: Some(a.max_tokens()),
-            n_token_types: Some(a.n_token_types),
-        }
     }
 }
 

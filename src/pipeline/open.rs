@@ -13,7 +13,7 @@ use crate::graph::binding::{Binding, BoundInput, BoundOutput, Hints, InputRole, 
 use crate::graph::network::{BuiltGraph, Dialect, Interface};
 use crate::graph::onnx::GraphFacts;
 use crate::model_dir::tokenizer::Scheme;
-use crate::model_dir::{Family, ModelSpec, limit_tokens};
+use crate::model_dir::{Dimensions, Family, ModelSpec, limit_tokens};
 use crate::options::{Options, Task};
 use crate::session::Session;
 use crate::tensor::{ElementType, TensorInfo};
@@ -59,6 +59,7 @@ impl Model {
     }
 
     fn open_network(mut spec: ModelSpec, options: &Options) -> Result<Self> {
+        spec.check_config()?;
         let wants_texts = options.task != Some(Task::Tensors);
         if let (true, Err(Error::NotFound { path, what })) = (wants_texts, &spec.tokenizer) {
             let what = format!("{what}; option `task` = `tensors` opens the model for token ids only");
@@ -66,7 +67,7 @@ impl Model {
         }
         let loaded = network::load(&spec, options)?;
         let architecture = &loaded.architecture;
-        spec.dimensions = loaded.dimensions();
+        spec.dimensions = Dimensions::from(architecture);
         let tokenizer = open_tokenizer(&spec, options)?;
         let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
@@ -184,9 +185,11 @@ fn bind(session: &Session, spec: &ModelSpec, options: &Options) -> Result<Bindin
             Some(Task::SequenceClassification | Task::TokenClassification | Task::MaskedLm | Task::QuestionAnswering)
         ),
     };
+    let of_bundle = spec.dir.join(crate::model_dir::manifest::FILE_NAME).is_file();
+    let hint = if of_bundle { "; it belongs to a bundle, which is opened by its directory" } else { "" };
     let bound = Binding::new(session.inputs(), session.outputs(), &options.inputs, &options.outputs, hints);
     bound.map_err(|error| match (error, &spec.graph_path) {
-        (Error::Unsupported(reason), Some(path)) => Error::Unsupported(format!("{}: {reason}", path.display())),
+        (Error::Unsupported(reason), Some(path)) => Error::Unsupported(format!("{}: {reason}{hint}", path.display())),
         (error, _) => error,
     })
 }

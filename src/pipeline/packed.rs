@@ -239,6 +239,12 @@ impl PaddedInputs {
         };
         let positions = match read("position_ids")? {
             Some(positions) => positions,
+            None if n_tokens > architecture.max_tokens() => {
+                let most = architecture.max_tokens();
+                return Err(Error::argument(format!(
+                    "input_ids has rows of {n_tokens} tokens, the model takes {most}"
+                )));
+            }
             None => (0..size).map(|at| (at % n_tokens) as i64).collect(),
         };
         check_range("position_ids", &positions, architecture.max_tokens(), n_tokens)?;
@@ -303,7 +309,9 @@ fn check_range(name: &str, values: &[i64], most: usize, n_tokens: usize) -> Resu
         None => Ok(()),
         Some(at) => {
             let (row, token, value) = (at / n_tokens, at % n_tokens, values[at]);
-            Err(Error::argument(format!("input {name}[{row}][{token}] is {value}, not within 0..{most}")))
+            Err(Error::argument(format!(
+                "input {name}[{row}][{token}] is {value}, not a number from 0 and below {most}"
+            )))
         }
     }
 }

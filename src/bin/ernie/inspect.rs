@@ -29,7 +29,9 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         missing.push("weights, or an exported graph (*.onnx)".into());
     }
     let checkpoint = model.ok().and_then(Model::checkpoint_report);
-    let network = model.ok().and_then(Model::architecture).map(|a| json!(a));
+    // By way of text, so that an epsilon has the digits of its own type.
+    let network = model.ok().and_then(Model::architecture).and_then(|a| serde_json::to_string(a).ok());
+    let network: Option<Value> = network.and_then(|text| serde_json::from_str(&text).ok());
     let tokenizer = match (&spec.tokenizer, model.map(Model::tokenizer)) {
         (Err(reason), _) => {
             missing.push(format!("tokenizer: {}", reason.report()));
@@ -60,6 +62,7 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
         "task": model.map_or_else(|_| spec.task.map(|t| t.name()), |m| Some(m.task().name())),
         "hidden_size": sizes.hidden_size,
+        "n_labels": model.ok().map(Model::n_labels).filter(|n| *n > 0),
         "layers": sizes.n_layers,
         "heads": sizes.n_heads,
         "vocab_size": sizes.vocab_size,
@@ -77,6 +80,9 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
     })
 }
 
+/// Keys of a network that have lines of their own.
+const SHOWN: &[&str] = &["hidden_size", "n_layers", "n_heads", "vocab_size"];
+
 /// A line for everything that is known.
 fn lines(report: &Value) -> String {
     let mut all = String::new();
@@ -91,7 +97,10 @@ fn lines(report: &Value) -> String {
                 .collect::<Vec<_>>()
                 .join(", "),
             Value::Object(map) if map.is_empty() => continue,
-            Value::Object(map) => map.iter().map(|(k, v)| format!("{k}={}", plain(v))).collect::<Vec<_>>().join(" "),
+            Value::Object(map) => {
+                let shown = map.iter().filter(|(k, v)| !v.is_null() && !SHOWN.contains(&k.as_str()));
+                shown.map(|(k, v)| format!("{k}={}", plain(v))).collect::<Vec<_>>().join(" ")
+            }
             other => other.to_string(),
         };
         all.push_str(&format!("{key:<12} {text}\n"));

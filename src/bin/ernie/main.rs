@@ -78,6 +78,11 @@ pub(crate) struct ModelArgs {
     /// The task, where the directory does not tell it or is overruled.
     #[arg(long)]
     task: Option<String>,
+}
+
+/// How texts become tokens.
+#[derive(Args)]
+pub(crate) struct TextArgs {
     /// Tokens of a text or pair at most, special tokens included.
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -102,7 +107,7 @@ pub(crate) struct RunArgs {
     /// Stop at the first bad line instead of naming it and going on.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Add input_ids, token_type_ids and the graph's own outputs to every line.
+    /// Add input_ids, token_type_ids and the graph's own outputs to every line (encode, infer).
     #[arg(long)]
     pub(crate) raw: bool,
     /// Lines that are worked on together.
@@ -110,6 +115,8 @@ pub(crate) struct RunArgs {
     pub(crate) chunk: u32,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    text: TextArgs,
 }
 
 #[derive(Args)]
@@ -188,13 +195,20 @@ impl ModelArgs {
         if let Some(task) = &self.task {
             options.set("task", task)?;
         }
-        if let Some(max_tokens) = self.max_tokens {
+        Ok(options)
+    }
+}
+
+impl RunArgs {
+    pub(crate) fn options(&self) -> Result<Options> {
+        let mut options = self.model.options()?;
+        if let Some(max_tokens) = self.text.max_tokens {
             options.set("max_tokens", &max_tokens.to_string())?;
         }
-        if self.no_truncation {
+        if self.text.no_truncation {
             options.set("truncation", "error")?;
         }
-        if self.plain_special_tokens {
+        if self.text.plain_special_tokens {
             options.set("special_tokens", "plain")?;
         }
         Ok(options)

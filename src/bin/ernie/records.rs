@@ -58,10 +58,12 @@ pub(crate) fn items(output: &Output, index: usize) -> Object {
         .map(|item| Object::default().with("id", &item.id).with("label", &item.text).with("score", &item.score))
         .collect();
     let best = items.first();
-    Object::default()
-        .with("label", &best.map(|item| &item.text))
-        .with("score", &best.map(|item| item.score))
-        .with("items", &list)
+    // A label without a name is known by its id.
+    let start = match best {
+        Some(item) if item.text.is_empty() => Object::default().with("id", &item.id),
+        _ => Object::default(),
+    };
+    start.with("label", &best.map(|item| &item.text)).with("score", &best.map(|item| item.score)).with("items", &list)
 }
 
 /// Whether the text was cut, and on request its ids and the graph's outputs.

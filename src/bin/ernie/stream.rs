@@ -63,7 +63,7 @@ enum Engine {
 
 impl Engine {
     fn open(args: &RunArgs, kind: Kind) -> Result<Self, Failure> {
-        let options: Options = args.model.options()?;
+        let options: Options = args.options()?;
         if kind != Kind::Tokenize {
             return Ok(Self::Model(Box::new(Model::open(&args.dir, &options)?)));
         }
