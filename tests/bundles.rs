@@ -134,6 +134,7 @@ fn a_plain_graph_runs_as_a_foreign_one_and_gives_the_same() {
             export(&dir, &bundle, &options, GraphKind::Plain).unwrap_or_else(|e| panic!("{name}: {}", e.report()));
             let foreign = open(&bundle.join("model.onnx"), &Options { task: options.task, ..Options::default() });
             assert!(foreign.architecture().is_none(), "{name}");
+            assert_eq!(foreign.max_tokens(), Some(40), "{name}");
             let atol = if precision == Precision::F32 { 2e-6 } else { 2e-2 };
             compare(&format!("{name} plain"), &run(&foreign, &texts), &want, atol);
         }

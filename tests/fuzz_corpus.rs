@@ -92,6 +92,13 @@ fn write_seeds(dir: &Path, seeds: &[Vec<u8>]) {
     }
 }
 
+/// Writes a file that a reader takes wrongly, for a closer look; gives its path.
+fn keep(name: &str, file: &[u8]) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrongly_taken_{name}"));
+    std::fs::write(&path, file).unwrap();
+    path.display().to_string()
+}
+
 #[test]
 fn readers_return_from_any_file_with_what_fits_together_in_little_memory() {
     let mut paths = Vec::new();
@@ -103,18 +110,18 @@ fn readers_return_from_any_file_with_what_fits_together_in_little_memory() {
     paths.extend(manifests(bundles.path()));
     let all: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
     for (name, target) in TARGETS {
+        let before = peak_kib();
         let seeds = seeds(name, *target, &all);
         assert!(!seeds.is_empty(), "{name}: no file is read without an error");
         if let Some(dir) = std::env::var_os("ERNIE_FUZZ_SEEDS") {
             write_seeds(&Path::new(&dir).join(name), &seeds);
         }
-        let before = peak_kib();
         let n_each = N_FILES.div_ceil(seeds.len());
         let (mut n_read, mut n_refused) = (0, 0);
         for file in seeds.iter().flat_map(|seed| broken(seed, n_each)).chain(splices(&seeds)) {
             match target(&file) {
                 Ok(()) => n_read += 1,
-                Err(Error::Internal(law)) => panic!("{name}: {law}: {file:?}"),
+                Err(Error::Internal(law)) => panic!("{name}: {law}: {}", keep(name, &file)),
                 Err(_) => n_refused += 1,
             }
         }

@@ -60,7 +60,7 @@ const INPUT_ALIASES: &[(InputRole, &[&str])] = &[
 ];
 
 const OUTPUT_ALIASES: &[(OutputRole, &[&str])] = &[
-    (OutputRole::Logits, &["logits", "prediction_logits"]),
+    (OutputRole::Logits, &["logits", "prediction_logits", "matching_v3"]),
     (
         OutputRole::LastHiddenState,
         &["last_hidden_state", "sequence_output", "encoded", "hidden_states", "token_embeddings"],

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::manifest::{self, Manifest};
 use super::network::NetworkConfig;
 use crate::architecture::Architecture;
 use crate::bounded_file;
 use crate::error::{Error, Result};
-use crate::options::{Problem, Task};
+use crate::options::{Options, Problem, Task};
 
 /// Who wrote the files of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,24 @@ impl Config {
             Family::PaddleNlp
         } else {
             family
+        })
+    }
+
+    /// What the manifest of the bundle in `dir` says.
+    pub(super) fn of_bundle(dir: &Path, manifest: &Manifest) -> Result<Self> {
+        let broken = |e| Error::model_from(dir.join(manifest::FILE_NAME), "not a manifest", e);
+        let mut stored = Options::default();
+        stored.set("task", &manifest.task).map_err(broken)?;
+        if let Some(problem) = &manifest.problem {
+            stored.set("problem", problem).map_err(broken)?;
+        }
+        Ok(Self {
+            family: Family::Bundle,
+            task: stored.task,
+            problem: stored.problem,
+            dimensions: Dimensions::from(&manifest.architecture),
+            labels: manifest.labels.clone(),
+            network: None,
         })
     }
 

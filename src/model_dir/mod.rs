@@ -75,10 +75,13 @@ impl ModelSpec {
                 "option weights: a graph is named too, which does not take \"{weights}\""
             )));
         }
-        if let Some(manifest) = if wants_graph { None } else { Manifest::read(&dir)? } {
-            return Self::of_bundle(dir, manifest, options);
-        }
-        let config = Config::read(&dir, &names)?;
+        let manifest = Manifest::read(&dir)?;
+        let config = match manifest {
+            Some(manifest) if !wants_graph => return Self::of_bundle(dir, manifest, options),
+            // A graph of a bundle runs as any other, with what the manifest says of the model.
+            Some(manifest) => Config::of_bundle(&dir, &manifest)?,
+            None => Config::read(&dir, &names)?,
+        };
         let weights = match &options.weights {
             Some(name) => Some(layout::named(&dir, name)?),
             None if wants_graph => None,
@@ -151,20 +154,14 @@ impl ModelSpec {
         if options.weights.is_some() {
             return refuse("weights", &manifest.weights);
         }
-        let mut stored = Options::default();
-        let path = dir.join(manifest::FILE_NAME);
-        let broken = |e| Error::model_from(&path, "not a manifest", e);
-        stored.set("task", &manifest.task).map_err(broken)?;
-        if let Some(problem) = &manifest.problem {
-            stored.set("problem", problem).map_err(broken)?;
-        }
+        let config = Config::of_bundle(&dir, &manifest)?;
         Ok(Self {
-            family: Family::Bundle,
-            task: stored.task,
-            declared_task: stored.task,
-            problem: options.problem.or(stored.problem),
-            dimensions: Dimensions::from(&manifest.architecture),
-            labels: manifest.labels.clone(),
+            family: config.family,
+            task: config.task,
+            declared_task: config.task,
+            problem: options.problem.or(config.problem),
+            dimensions: config.dimensions,
+            labels: config.labels,
             graph_path: None,
             weight_files: vec![manifest.weights.clone()],
             weights: Some(WeightFiles::File(dir.join(&manifest.weights))),
