@@ -752,8 +752,8 @@ void ernie_options_free(struct ernie_options *options);
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
  - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
    provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in
- - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands, or
-   else in the model's directory
+ - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands
+   or in the model's directory, where a bare file name is looked for first
  - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
    is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most

@@ -186,15 +186,17 @@ impl Architecture {
                 return Err(format!("{name} {width} is not between 1 and {MAX_WIDTH}"));
             }
         }
-        if self.n_layers > MAX_LAYERS {
-            return Err(format!("{} layers are more than {MAX_LAYERS}", self.n_layers));
+        if !(1..=MAX_LAYERS).contains(&self.n_layers) {
+            return Err(format!("{} layers are not between 1 and {MAX_LAYERS}", self.n_layers));
         }
         let rows = [self.vocab_size, self.n_positions, self.n_token_types, self.n_task_types];
         if rows.iter().any(|rows| *rows > MAX_ROWS) || self.vocab_size == 0 || self.n_positions <= self.position_offset
         {
             return Err(format!("embeddings of {rows:?} rows (words, positions, types, tasks)"));
         }
-        if self.n_task_types > 0 && self.task_id >= self.n_task_types {
+        if self.task_id >= self.n_task_types.max(MAX_WIDTH)
+            || self.n_task_types > 0 && self.task_id >= self.n_task_types
+        {
             return Err(format!("task_id {} is outside the {} task types", self.task_id, self.n_task_types));
         }
         if !(self.layer_norm_epsilon.is_finite() && self.layer_norm_epsilon > 0.0) {
@@ -208,7 +210,8 @@ impl Architecture {
             Head::Classifier { n_labels } | Head::TokenClassifier { n_labels } | Head::CrossEncoder { n_labels } => {
                 n_labels
             }
-            Head::DualEncoder { embedding_size, .. } => embedding_size,
+            Head::DualEncoder { embedding_size, is_reduced: true } => embedding_size,
+            Head::DualEncoder { embedding_size, is_reduced: false } if embedding_size != self.hidden_size => 0,
             _ => 1,
         };
         let needs_pooler =
@@ -232,6 +235,18 @@ impl Architecture {
         match self.linear_layout {
             LinearLayout::InOut => [n_in, n_out],
             LinearLayout::OutIn => [n_out, n_in],
+        }
+    }
+
+    /// Labels of the head; 0 where it has none.
+    #[must_use]
+    pub const fn n_labels(&self) -> usize {
+        match self.head {
+            Head::Classifier { n_labels } | Head::TokenClassifier { n_labels } | Head::CrossEncoder { n_labels } => {
+                n_labels
+            }
+            Head::MultipleChoice => 1,
+            _ => 0,
         }
     }
 

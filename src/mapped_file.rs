@@ -3,16 +3,46 @@
 //! A map shows the file as it is: whoever shortens a model file while a process has it open ends that process, as
 //! with every memory-mapped reader. Model files are replaced by renaming, never rewritten in place.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::{Error, Result};
 
+/// What tells one state of a file from any other: two that are equal hold the same bytes, unless somebody sets the
+/// system's clock back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device_and_inode: (u64, u64),
+    n_bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// That of the file at `path`.
+    ///
+    /// # Errors
+    /// - [`Error::NotFound`], [`Error::Io`]: not there or not readable.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::new(&metadata)).map_err(|e| Error::io(path, e))
+    }
+
+    fn new(metadata: &Metadata) -> Self {
+        Self {
+            device_and_inode: (metadata.dev(), metadata.ino()),
+            n_bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// The bytes of a file, mapped and not copied; empty files are empty slices.
 #[derive(Debug)]
-pub(crate) struct MappedFile(Content);
+pub(crate) struct MappedFile(Content, Identity);
 
 #[derive(Debug)]
 enum Content {
@@ -35,19 +65,29 @@ impl MappedFile {
             return Err(Error::model(path, "not a regular file"));
         }
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        if metadata.len() == 0 {
-            return Ok(Self(Content::Empty));
+        // Of the file that was opened: another one may have taken its name meanwhile.
+        let identity = Identity::new(&file.metadata().map_err(|e| Error::io(path, e))?);
+        if identity.n_bytes == 0 {
+            return Ok(Self(Content::Empty, identity));
         }
         // SAFETY: the map is private and read-only, and lives no longer than this value; the module's doc says what
         // becomes of files that shrink meanwhile.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
-        Ok(Self(Content::Mapped(map)))
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOMEM) => Error::OutOfMemory,
+            _ => Error::io(path, e),
+        })?;
+        Ok(Self(Content::Mapped(map), identity))
     }
 
     /// Bytes in place of a file, for tests that make many.
     #[cfg(any(test, feature = "test-hooks"))]
     pub(crate) fn in_memory(bytes: &[u8]) -> Self {
-        Self(Content::InMemory(bytes.to_vec()))
+        Self(Content::InMemory(bytes.to_vec()), Identity::default())
+    }
+
+    /// Which file this is.
+    pub(crate) fn identity(&self) -> Identity {
+        self.1
     }
 
     /// Gives the pages of a range back to the system; they are read again, from the file, when they are used.

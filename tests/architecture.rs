@@ -40,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "options",
             "tensor",
             "architecture",
+            "mapped_file",
             "weights",
             "model_dir",
             "checkpoint",

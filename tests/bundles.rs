@@ -203,8 +203,8 @@ fn a_killed_export_leaves_nothing_under_its_name_and_the_next_one_tidies_up() {
         }
     }
     assert!(n_killed > 0, "no export was killed before its end");
-    std::fs::create_dir(out.path().join(".bundle.unfinished-abc")).unwrap();
-    std::fs::write(out.path().join(".bundle.unfinished-abc/model.onnx"), "half").unwrap();
+    std::fs::create_dir(out.path().join(".bundle.unfinished-abcdefABCDEF")).unwrap();
+    std::fs::write(out.path().join(".bundle.unfinished-abcdefABCDEF/model.onnx"), "half").unwrap();
     export(&any_fixture(), &target, &Options::default(), GraphKind::Own).unwrap();
     assert_eq!(names(out.path()), ["bundle"], "leftovers");
 }
@@ -225,6 +225,8 @@ fn a_manifest_that_cannot_be_is_refused_with_its_reason() {
         ("/task", "poetry".into(), "poetry"),
         ("/architecture/hidden_size", 13.into(), "embeddings.word"),
         ("/architecture/n_layers", 3.into(), "layer.2.query.weight"),
+        ("/architecture/n_layers", 0.into(), "layers"),
+        ("/task", "masked_lm".into(), "task masked_lm"),
         ("/architecture/n_layers", 4_000_000_000_u64.into(), "layers"),
         ("/architecture/hidden_size", u64::MAX.into(), "hidden_size"),
         ("/architecture/n_heads", 0.into(), "query width"),

@@ -125,7 +125,16 @@ pub(super) unsafe fn read<'a>(tensors: *const ernie_tensor, n_tensors: usize) ->
         .collect()
 }
 
+/// More dimensions than any tensor has: what is beyond was never set.
+const MAX_DIMS: u32 = 64;
+
 unsafe fn read_one<'a>(tensor: &ernie_tensor) -> Result<InputTensor<'a>> {
+    if tensor.n_dims > MAX_DIMS {
+        return Err(Error::argument(format!(
+            "n_dims is {}, more than the {MAX_DIMS} that tensors have",
+            tensor.n_dims
+        )));
+    }
     // SAFETY: the caller's obligation.
     let (name, dims) = unsafe {
         (boundary::c_str(tensor.name, "name")?, boundary::slice(tensor.shape, tensor.n_dims as usize, "shape")?)

@@ -103,6 +103,9 @@ fn variant(found: &Found<'_>, config: &NetworkConfig) -> Result<Variant> {
             config.position_embedding_type.as_deref().unwrap_or_default()
         ));
     }
+    if config.is_decoder == Some(true) || config.add_cross_attention == Some(true) {
+        return refuse("is_decoder or add_cross_attention");
+    }
     if config.pool_act.as_deref().is_some_and(|name| name != "tanh") {
         return refuse(&format!("pool_act {:?}", config.pool_act.as_deref().unwrap_or_default()));
     }
@@ -261,7 +264,8 @@ fn n_layers(found: &Found<'_>, given: &Dimensions) -> Option<usize> {
 
 fn n_heads(found: &Found<'_>, given: &Dimensions) -> Option<usize> {
     let of_program = found.checkpoint.program.as_ref().and_then(|program| program.n_heads);
-    given.n_heads.or(of_program).or_else(|| found.spec.network.as_ref().and_then(|_| default_of_libraries(found)))
+    // What the program computes is what the reference runs.
+    of_program.or(given.n_heads).or_else(|| found.spec.network.as_ref().and_then(|_| default_of_libraries(found)))
 }
 
 /// PaddleNLP and transformers make a model without a key with 12 layers and heads; paddle-ernie insists on the key.
@@ -288,7 +292,11 @@ fn n_token_types(found: &Found<'_>, config: &NetworkConfig, given: &Dimensions, 
         (_, true) => None,
         (_, false) => rows,
     };
-    require(found, config, given.n_token_types.or(by_default), "type_vocab_size")
+    let n_types = require(found, config, given.n_token_types.or(by_default), "type_vocab_size")?;
+    if n_types == 0 && found.names.scheme != Scheme::PaddleNlp {
+        return Err(Error::model(&config.path, "type_vocab_size: 0 is not a size"));
+    }
+    Ok(n_types)
 }
 
 fn n_task_types(found: &Found<'_>, config: &NetworkConfig) -> Result<usize> {

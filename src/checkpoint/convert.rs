@@ -84,22 +84,37 @@ fn not_finite(tensor: &StoredTensor, index: usize) -> Error {
     Error::model(tensor.path(), format!("tensor {}: element {index} is not a finite number", tensor.name))
 }
 
+fn is_finite_as_stored(tensor: &StoredTensor, index: usize) -> bool {
+    let bytes = tensor.bytes();
+    match tensor.element_type {
+        ElementType::F32 => bytes.as_chunks::<4>().0.get(index).is_some_and(|b| f32::from_le_bytes(*b).is_finite()),
+        ElementType::F64 => bytes.as_chunks::<8>().0.get(index).is_some_and(|b| f64::from_le_bytes(*b).is_finite()),
+        _ => false,
+    }
+}
+
 fn floats(tensor: &StoredTensor, precision: Option<Precision>) -> Result<Vec<f32>> {
     let bytes = tensor.bytes();
-    let mut floats: Vec<f32> = match tensor.element_type {
-        ElementType::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        ElementType::F16 => bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        ElementType::Bf16 => bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-        ElementType::F64 => bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+    let mut floats: Vec<f32> = Vec::new();
+    floats.try_reserve_exact(tensor.shape.iter().product()).map_err(|_| Error::OutOfMemory)?;
+    match tensor.element_type {
+        ElementType::F32 => floats.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
+        ElementType::F16 => floats.extend(bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
+        ElementType::Bf16 => floats.extend(bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
+        ElementType::F64 => floats.extend(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
         other => {
             let reason = format!("tensor {} holds {}, not floating-point numbers", tensor.name, other.name());
             return Err(Error::model(tensor.path(), reason));
         }
-    };
+    }
     if precision == Some(Precision::F16) && tensor.element_type != ElementType::F16 {
         floats.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
     }
     match floats.iter().position(|x| !x.is_finite()) {
+        Some(index) if is_finite_as_stored(tensor, index) => {
+            let reason = format!("tensor {}: element {index} is too large for the precision asked for", tensor.name);
+            Err(Error::model(tensor.path(), reason))
+        }
         Some(index) => Err(not_finite(tensor, index)),
         None => Ok(floats),
     }
@@ -146,6 +161,7 @@ mod tests {
             let bytes = [1.0, bad].iter().flat_map(|x| x.to_le_bytes()).collect();
             let message = made(tensor(ElementType::F32, &[2], bytes), precision).unwrap_err().report();
             assert!(message.contains("tensor t: element 1"), "{message}");
+            assert_eq!(message.contains("too large"), precision.is_some(), "{message}");
         }
     }
 

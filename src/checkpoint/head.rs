@@ -27,8 +27,7 @@ pub(super) fn find(found: &Found<'_>, wanted: Option<Task>, hidden_size: usize, 
             wanted.name()
         )));
     }
-    let declared = wanted.or(found.spec.task);
-    let task = declared.filter(|task| *task != Task::Tensors).unwrap_or_else(|| task_of_tensors(found));
+    let task = wanted.or(found.spec.declared_task).unwrap_or_else(|| task_of_tensors(found));
     let heads = Heads { found, hidden_size, layout, task };
     let head = heads.head()?;
     let beside = matches!(head, Head::MaskedLm | Head::None);
@@ -122,8 +121,12 @@ impl Heads<'_> {
         if fits && self.found.get(name).is_some() {
             return Ok(());
         }
-        let names = self.found.names.candidates(name);
-        let name = names.last().map_or(name, String::as_str);
+        let usual = self.found.names.head_name(name);
+        let name = if is_span && usual == "classifier.weight" && self.found.names.scheme == Scheme::HuggingFace {
+            "qa_outputs.weight".to_owned()
+        } else {
+            usual
+        };
         let task = self.task.name();
         Err(self.found.fail(format!("task {task} needs a head ({name}), which is not there")))
     }

@@ -31,7 +31,7 @@ pub(crate) mod torch_legacy;
 pub(crate) mod torch_zip;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sniff::Kind;
@@ -65,16 +65,34 @@ pub(crate) fn read(files: &WeightFiles) -> Result<Checkpoint> {
     }
 }
 
+/// The files of weights by which two models may find that theirs are the same; `None` where they are too many to look
+/// at each time.
+///
+/// # Errors
+/// - Those of reading an index.
+pub(crate) fn shared_files(files: &WeightFiles) -> Result<Option<Vec<PathBuf>>> {
+    Ok(match files {
+        WeightFiles::File(path) => Some(vec![path.clone()]),
+        WeightFiles::Combined { params, program } => Some(vec![params.clone(), program.clone()]),
+        WeightFiles::Index(path) => {
+            let shards = safetensors::read_index(path)?.into_iter();
+            Some(shards.map(|(shard, _)| path.with_file_name(shard)).collect())
+        }
+        WeightFiles::Variables { .. } => None,
+    })
+}
+
 fn read_file(path: &Path) -> Result<Checkpoint> {
     let file = Arc::new(MappedFile::open(path)?);
-    let of = |format, tensors| Checkpoint { tensors, format, ..Checkpoint::default() };
+    let identities = vec![file.identity()];
+    let of = |format, tensors| Checkpoint { tensors, format, identities: identities.clone(), ..Checkpoint::default() };
     match sniff::kind(path, file.bytes())? {
         Kind::Safetensors => Ok(of("safetensors", safetensors::read(path, &file)?)),
         Kind::TorchZip => Ok(of("torch zip", torch_zip::read_zip(path, &file)?)),
         Kind::TorchLegacy => Ok(of("torch legacy", torch_legacy::read_legacy(path, &file)?)),
         Kind::PaddlePickle => {
             let (tensors, parameter_names) = pdparams::read(path, &file)?;
-            Ok(Checkpoint { tensors, parameter_names, program: None, format: "paddle pickle" })
+            Ok(Checkpoint { parameter_names, ..of("paddle pickle", tensors) })
         }
         Kind::LodTensor => {
             Err(Error::model(path, "LoDTensors without the program that names them (.pdmodel, __model__)"))
@@ -87,8 +105,10 @@ fn read_index(path: &Path) -> Result<Checkpoint> {
     let mut all = Checkpoint { format: "sharded", ..Checkpoint::default() };
     for (shard, names) in safetensors::read_index(path)? {
         let shard_path = path.with_file_name(&shard);
-        let found = read_file(&shard_path)?.tensors;
-        let mut by_name: HashMap<String, StoredTensor> = found.into_iter().map(|t| (t.name.clone(), t)).collect();
+        let found = read_file(&shard_path)?;
+        all.identities.extend(found.identities);
+        let mut by_name: HashMap<String, StoredTensor> =
+            found.tensors.into_iter().map(|t| (t.name.clone(), t)).collect();
         for name in names {
             let tensor = by_name.remove(&name).ok_or_else(|| {
                 Error::model(&shard_path, format!("tensor {name} is missing, which {} places here", path.display()))

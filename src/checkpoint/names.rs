@@ -66,6 +66,12 @@ impl Names {
         }
     }
 
+    /// What a head's tensor is usually called; heads stand beside the encoder, not in it.
+    pub(crate) fn head_name(&self, canonical: &str) -> String {
+        let names = if self.scheme == Scheme::Canonical { Vec::new() } else { self.scheme.names(canonical) };
+        names.into_iter().next().unwrap_or_else(|| canonical.to_owned())
+    }
+
     /// What the tensor with this canonical name may be called, likeliest first.
     pub(crate) fn candidates(&self, canonical: &str) -> Vec<String> {
         let own: Vec<String> = match self.scheme {

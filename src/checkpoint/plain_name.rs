@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 /// Whether `name` is one plain file name: no separator, not `.` or `..`, not empty.
 pub(super) fn is_plain(name: &str) -> bool {
     // With anything else in the name, a trailing separator for instance, its first component is shorter.
-    matches!(Path::new(name).components().next(), Some(Component::Normal(part)) if part == name)
+    !name.contains('\0') && matches!(Path::new(name).components().next(), Some(Component::Normal(part)) if part == name)
 }
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ mod tests {
         for name in ["model-00001-of-00005.safetensors", "word_embedding", "@LR_DECAY_COUNTER@", "..a", "词"] {
             assert!(is_plain(name), "{name:?}");
         }
-        for name in ["", ".", "..", "a/b", "a/", "a/.", "./a", "/a", "/", "../a", "a/../b"] {
+        for name in ["", ".", "..", "a/b", "a/", "a/.", "./a", "/a", "/", "../a", "a/../b", "a\0b"] {
             assert!(!is_plain(name), "{name:?}");
         }
     }

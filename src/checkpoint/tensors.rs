@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::mapped_file::MappedFile;
+use crate::mapped_file::{Identity, MappedFile};
 use crate::tensor::ElementType;
 
 /// Where the bytes of a tensor lie.
@@ -63,6 +63,8 @@ pub(crate) struct Checkpoint {
     pub(crate) program: Option<ProgramFacts>,
     /// The format's name for reports.
     pub(crate) format: &'static str,
+    /// The files, as [`super::shared_files`] lists them.
+    pub(crate) identities: Vec<Identity>,
 }
 
 /// What a Paddle program says of the network that it computes.

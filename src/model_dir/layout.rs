@@ -58,13 +58,17 @@ pub(super) fn is_weight_file(name: &str) -> bool {
         || name.starts_with("pytorch_model") && name.ends_with(".bin")
 }
 
-/// The weights that the caller names: a path as the operating system takes it or, failing that, one in `dir`.
+/// The weights that the caller names: a path as the operating system takes it or one in `dir`, where a bare file name is
+/// looked for first.
 ///
 /// # Errors
 /// - [`Error::NotFound`]: neither is there.
 pub(super) fn named(dir: &Path, name: &str) -> Result<WeightFiles> {
     let given = PathBuf::from(name);
-    let path = [given.clone(), dir.join(&given)].into_iter().find(|path| path.exists());
+    // A bare name is meant beside the config: a file of that name where the process happens to run is another's.
+    let is_bare = given.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+    let (first, second) = if is_bare { (dir.join(&given), given.clone()) } else { (given.clone(), dir.join(&given)) };
+    let path = [first, second].into_iter().find(|path| path.exists());
     let missing = || {
         let what = format!("option weights names no file, neither as it stands nor in {}", dir.display());
         Error::NotFound { path: given.clone(), what }

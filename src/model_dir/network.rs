@@ -41,6 +41,10 @@ pub struct NetworkConfig {
     pub pad_token_id: Option<usize>,
     /// Whether the word head shares the word embedding.
     pub tie_word_embeddings: Option<bool>,
+    /// Whether tokens see only those before them.
+    pub is_decoder: Option<bool>,
+    /// Whether there is attention to another text.
+    pub add_cross_attention: Option<bool>,
     /// `absolute` and the like.
     pub position_embedding_type: Option<String>,
     /// The pooler's activation.
@@ -67,6 +71,8 @@ impl NetworkConfig {
             n_task_types: file.index(sizes, "task_type_vocab_size")?,
             pad_token_id: file.index(sizes, "pad_token_id")?,
             tie_word_embeddings: file.boolean(sizes, "tie_word_embeddings")?,
+            is_decoder: file.boolean(sizes, "is_decoder")?,
+            add_cross_attention: file.boolean(sizes, "add_cross_attention")?,
             position_embedding_type: text("position_embedding_type")?,
             pool_act: text("pool_act")?,
         })

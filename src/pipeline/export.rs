@@ -16,11 +16,12 @@ use serde_json::{Map, Value, json};
 
 use super::network::{self, Read};
 use super::open::task_of_head;
+use crate::architecture::Head;
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{Dialect, Interface, build};
-use crate::model_dir::ModelSpec;
 use crate::model_dir::manifest::{self, GraphEntry, Manifest, TokenizerEntry};
+use crate::model_dir::{Family, ModelSpec};
 use crate::options::{Options, Precision, Problem};
 use crate::tensor::ElementType;
 use crate::weights::Weights;
@@ -36,6 +37,8 @@ const TOKENIZER_FILES: &[&str] = &[
     "added_tokens.json",
     "sentencepiece.bpe.model",
 ];
+/// Random characters at the end of the name of an unfinished bundle.
+const SUFFIX_LENGTH: usize = 12;
 /// Where data begins in the weights file: a multiple of this.
 const ALIGNMENT: usize = 64;
 
@@ -75,10 +78,15 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
     let precision =
         precision.unwrap_or(if read.report.stored_type == "float16" { Precision::F16 } else { Precision::F32 });
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = out.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.ok_or_else(|| Error::argument(format!("{}: not the name of a new directory", out.display())))?;
     let prefix = format!(".{name}.unfinished-");
     remove_leftovers(parent, &prefix);
-    let unfinished = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
+    let unfinished = tempfile::Builder::new()
+        .prefix(&prefix)
+        .rand_bytes(SUFFIX_LENGTH)
+        .tempdir_in(parent)
+        .map_err(|e| Error::io(parent, e))?;
     let _lock = lock(unfinished.path());
     let n_weight_bytes = write_all(unfinished.path(), &spec, &read, precision, kind, options.problem)?;
     let finished = unfinished.keep();
@@ -94,7 +102,13 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
 /// Removes what exports to the same place left behind when they were killed. Those that are still at work hold a lock.
 fn remove_leftovers(parent: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+    let of_exports = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let suffix = name.to_str().and_then(|name| name.strip_prefix(prefix)).map(str::len);
+        // A link or a pipe is nobody's leftover.
+        suffix == Some(SUFFIX_LENGTH) && entry.file_type().is_ok_and(|ty| ty.is_dir())
+    };
+    for entry in entries.flatten().filter(of_exports) {
         if lock(&entry.path()).is_some() {
             // Of no consequence for this export.
             drop(std::fs::remove_dir_all(entry.path()));
@@ -178,12 +192,24 @@ fn describe(
         },
         task: task_of_head(read.architecture.head).name().to_owned(),
         problem: problem.map(ToOwned::to_owned),
-        labels: spec.labels.clone(),
+        labels: labels(spec, read),
         precision: precision.name().to_owned(),
         weights: WEIGHTS_FILE.to_owned(),
         graph: GraphEntry { file: GRAPH_FILE.to_owned(), dialect: dialect.to_owned(), interface: interface.to_owned() },
         architecture: read.architecture.clone(),
         tokenizer: spec.tokenizer.as_ref().ok().map(TokenizerEntry::new),
+    }
+}
+
+/// The labels' names; Hugging Face leaves default ones out of its configs.
+fn labels(spec: &ModelSpec, read: &Read) -> Vec<String> {
+    let n_labels = read.architecture.n_labels();
+    match read.architecture.head {
+        Head::Classifier { .. } if spec.labels.is_empty() && spec.family == Family::HuggingFace => {
+            (0..n_labels).map(|id| format!("LABEL_{id}")).collect()
+        }
+        _ if spec.labels.len() == n_labels => spec.labels.clone(),
+        _ => Vec::new(),
     }
 }
 

@@ -183,6 +183,9 @@ impl Model {
     /// The number of labels; 0 where there are none.
     #[must_use]
     pub fn n_labels(&self) -> usize {
+        if let Some(architecture) = self.architecture() {
+            return architecture.n_labels();
+        }
         let from_graph =
             self.binding.as_ref().filter(|_| self.classifies() || self.task == Task::TokenClassification).and_then(
                 |binding| binding.outputs[binding.output(OutputRole::Logits)?].info.dims.last().copied().flatten(),

@@ -1,16 +1,16 @@
 //! Weight files -> a network with its weights, shared by all models of the same files.
 
-use std::fmt::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::architecture::Architecture;
+use crate::checkpoint::tensors::StoredTensor;
 use crate::checkpoint::{canonical, convert};
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
-use crate::model_dir::{ModelSpec, WeightFiles};
+use crate::mapped_file::Identity;
+use crate::model_dir::{ModelSpec, NetworkConfig};
 use crate::options::{Options, Precision, Task};
 use crate::session::SharedWeights;
 use crate::tensor::ElementType;
@@ -51,6 +51,8 @@ pub(super) struct Read {
     pub(super) architecture: Architecture,
     pub(super) weights: Weights,
     pub(super) report: CheckpointReport,
+    /// The files that were read.
+    identities: Vec<Identity>,
 }
 
 /// Reads the checkpoint of `spec`.
@@ -65,16 +67,25 @@ pub(super) fn read(spec: &ModelSpec, options: &Options) -> Result<Read> {
     let checkpoint = crate::checkpoint::read(files)?;
     let wanted = options.task.filter(|task| *task != Task::Tensors);
     let network = canonical::resolve(spec, &checkpoint, wanted)?;
-    let stored = network.tensors.first().map_or(ElementType::F32, |(_, tensor)| tensor.element_type);
+    let stored = stored_type(&network.tensors);
     let weights = convert::weights(network.tensors, options.precision)?;
     let report = CheckpointReport {
         format: checkpoint.format,
-        stored_type: stored.name(),
+        stored_type: stored,
         n_bytes: weights.all.iter().map(|weight| weight.len() * size_of::<f32>()).sum(),
         ignored: network.ignored,
     };
     log::debug!("{}: {} tensors ignored", files.path().display(), report.ignored.len());
-    Ok(Read { architecture: network.architecture, weights, report })
+    Ok(Read { architecture: network.architecture, weights, report, identities: checkpoint.identities })
+}
+
+/// The type of all tensors, or that there are several.
+fn stored_type(tensors: &[(String, StoredTensor)]) -> &'static str {
+    let mut types = tensors.iter().map(|(_, tensor)| tensor.element_type);
+    match types.next() {
+        Some(first) if types.all(|other| other == first) => first.name(),
+        _ => "mixed",
+    }
 }
 
 /// The networks in use in this process.
@@ -82,11 +93,11 @@ static LOADED: Mutex<Vec<(String, Weak<Loaded>)>> = Mutex::new(Vec::new());
 
 /// The network of `spec`, read or shared with a model that is open already.
 pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
-    let key = key(spec, options)?;
-    if let Some(loaded) = known(&key) {
+    let reading = reading(spec, options);
+    if let Some(loaded) = known(&key(&identities_now(spec)?, &reading)) {
         return Ok(loaded);
     }
-    let Read { architecture, weights, report } = read(spec, options)?;
+    let Read { architecture, weights, report, identities } = read(spec, options)?;
     let info = |weight: &crate::weights::Weight| WeightInfo {
         name: weight.name.clone(),
         element_type: ElementType::F32,
@@ -95,52 +106,44 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     };
     let infos = weights.all.iter().map(info).collect();
     let loaded = Arc::new(Loaded { architecture, shared: Arc::new(SharedWeights::new(weights)?), report, infos });
+    // By the files that were read: others may have taken their names since they were looked for.
+    let key = key(&identities, &reading);
     let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     // Another thread may have been faster.
-    if let Some(other) = all.iter().find(|(known, _)| *known == key).and_then(|(_, weak)| weak.upgrade()) {
+    let faster = all.iter().find(|(known, _)| !key.is_empty() && *known == key).and_then(|(_, weak)| weak.upgrade());
+    if let Some(other) = faster {
         return Ok(other);
     }
     all.retain(|(known, weak)| *known != key && weak.strong_count() > 0);
-    all.push((key, Arc::downgrade(&loaded)));
+    if !key.is_empty() {
+        all.push((key, Arc::downgrade(&loaded)));
+    }
     Ok(loaded)
 }
 
 fn known(key: &str) -> Option<Arc<Loaded>> {
     let all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().find(|(known, _)| known == key).and_then(|(_, weak)| weak.upgrade())
+    all.iter().find(|(known, _)| !key.is_empty() && known == key).and_then(|(_, weak)| weak.upgrade())
 }
 
-/// What two models must have in common to share weights: the same files, unchanged, and the same reading of them.
-fn key(spec: &ModelSpec, options: &Options) -> Result<String> {
-    let mut key = String::new();
-    for path in files(spec)? {
-        let metadata = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
-        let identity = (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{identity:?};");
-    }
+/// What two models must have in common to share weights: the same files, unchanged, and the same reading of them. Empty
+/// where files cannot be compared.
+fn key(identities: &[Identity], reading: &str) -> String {
+    if identities.is_empty() { String::new() } else { format!("{identities:?}{reading}") }
+}
+
+/// The files that lie there now.
+fn identities_now(spec: &ModelSpec) -> Result<Vec<Identity>> {
+    let files = spec.weights.as_ref().map(crate::checkpoint::shared_files).transpose()?.flatten();
+    files.unwrap_or_default().iter().map(|path| Identity::of(path)).collect()
+}
+
+/// What decides how files are read.
+fn reading(spec: &ModelSpec, options: &Options) -> String {
     let precision = options.precision.map(Precision::name);
     let manifest = spec.manifest.as_ref().map(|manifest| &manifest.architecture);
-    let wanted = options.task.filter(|task| *task != Task::Tensors).or(spec.task);
-    let _ = write!(key, "{:?}{:?}{wanted:?}{precision:?}{manifest:?}", spec.network, spec.dimensions);
-    Ok(key)
-}
-
-fn files(spec: &ModelSpec) -> Result<Vec<PathBuf>> {
-    match &spec.weights {
-        None => Ok(Vec::new()),
-        Some(WeightFiles::File(path)) => Ok(vec![path.clone()]),
-        Some(WeightFiles::Combined { params, program }) => Ok(vec![params.clone(), program.clone()]),
-        Some(WeightFiles::Index(path)) => files_in(path.parent().unwrap_or(Path::new("."))),
-        Some(WeightFiles::Variables { dir, .. }) => files_in(dir),
-    }
-}
-
-fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let entries = std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    paths.retain(|path| path.is_file());
-    paths.sort();
-    Ok(paths)
+    let wanted = options.task.filter(|task| *task != Task::Tensors).or(spec.declared_task);
+    // Where the config lies does not matter, what it says does.
+    let network = spec.network.clone().map(|network| NetworkConfig { path: PathBuf::new(), ..network });
+    format!("{network:?}{:?}{wanted:?}{precision:?}{manifest:?}", spec.dimensions)
 }

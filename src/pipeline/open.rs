@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::network::{self, Loaded};
 use super::{Counters, Layout, Model, NetworkLayout};
-use crate::architecture::Head;
+use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
 use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, BoundInput, BoundOutput, Hints, InputRole, OutputRole};
 use crate::graph::network::{BuiltGraph, Dialect, Interface};
 use crate::graph::onnx::GraphFacts;
+use crate::model_dir::manifest::FILE_NAME;
 use crate::model_dir::tokenizer::Scheme;
 use crate::model_dir::{Dimensions, Family, ModelSpec, limit_tokens};
 use crate::options::{Options, Task};
@@ -67,6 +68,7 @@ impl Model {
         }
         let loaded = network::load(&spec, options)?;
         let architecture = &loaded.architecture;
+        check_labels(&mut spec, architecture, options)?;
         spec.dimensions = Dimensions::from(architecture);
         let tokenizer = open_tokenizer(&spec, options)?;
         let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed);
@@ -109,9 +111,7 @@ impl NetworkLayout {
 }
 
 /// The inputs that a network takes of a caller.
-fn network_inputs(
-    architecture: &crate::architecture::Architecture,
-) -> impl Iterator<Item = (InputRole, &'static str)> + use<> {
+fn network_inputs(architecture: &Architecture) -> impl Iterator<Item = (InputRole, &'static str)> + use<> {
     let (has_types, has_tasks) = (architecture.n_token_types > 0, architecture.n_task_types > 0);
     let roles = [
         (InputRole::InputIds, true),
@@ -134,6 +134,25 @@ fn network_binding(network: &NetworkLayout) -> Binding {
     let outputs = network.outputs.iter().zip(&network.output_infos);
     let outputs = outputs.map(|(spec, info)| BoundOutput { role: Some(spec.role), info: info.clone() });
     Binding { inputs: inputs.collect(), outputs: outputs.collect(), fixed_rows: None, fixed_tokens: None }
+}
+
+/// Labels that a config names are those of its own weights: elsewhere they are dropped where they do not fit. What a
+/// manifest says must fit its head.
+fn check_labels(spec: &mut ModelSpec, architecture: &Architecture, options: &Options) -> Result<()> {
+    let (n_names, n_labels) = (spec.labels.len(), architecture.n_labels());
+    if let Some(manifest) = &spec.manifest
+        && manifest.task != task_of_head(architecture.head).name()
+    {
+        let reason = format!("task {} with a head for task {}", manifest.task, task_of_head(architecture.head).name());
+        return Err(Error::model(spec.dir.join(FILE_NAME), reason));
+    }
+    if n_labels == 0 || options.weights.is_some() && n_names != n_labels {
+        spec.labels.clear();
+    } else if n_names > 0 && n_names != n_labels {
+        let path = spec.network.as_ref().map_or_else(|| spec.dir.join(FILE_NAME), |network| network.path.clone());
+        return Err(Error::model(path, format!("{n_names} labels are named, the head has {n_labels}")));
+    }
+    Ok(())
 }
 
 /// The task that a head serves.
@@ -185,7 +204,7 @@ fn bind(session: &Session, spec: &ModelSpec, options: &Options) -> Result<Bindin
             Some(Task::SequenceClassification | Task::TokenClassification | Task::MaskedLm | Task::QuestionAnswering)
         ),
     };
-    let of_bundle = spec.dir.join(crate::model_dir::manifest::FILE_NAME).is_file();
+    let of_bundle = spec.dir.join(FILE_NAME).is_file();
     let hint = if of_bundle { "; it belongs to a bundle, which is opened by its directory" } else { "" };
     let bound = Binding::new(session.inputs(), session.outputs(), &options.inputs, &options.outputs, hints);
     bound.map_err(|error| match (error, &spec.graph_path) {

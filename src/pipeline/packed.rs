@@ -237,17 +237,15 @@ impl PaddedInputs {
             }
             Ok(values)
         };
+        let most = architecture.max_tokens();
+        if n_tokens > most {
+            return Err(Error::argument(format!("input_ids has rows of {n_tokens} tokens, the model takes {most}")));
+        }
         let positions = match read("position_ids")? {
             Some(positions) => positions,
-            None if n_tokens > architecture.max_tokens() => {
-                let most = architecture.max_tokens();
-                return Err(Error::argument(format!(
-                    "input_ids has rows of {n_tokens} tokens, the model takes {most}"
-                )));
-            }
             None => (0..size).map(|at| (at % n_tokens) as i64).collect(),
         };
-        check_range("position_ids", &positions, architecture.max_tokens(), n_tokens)?;
+        check_range("position_ids", &positions, most, n_tokens)?;
         let masked_id = architecture.mask_rule.masked_id();
         let by_rule = || input_ids.iter().map(|id| i64::from(masked_id != Some(*id))).collect();
         Ok(Self {
@@ -274,7 +272,7 @@ impl PaddedInputs {
 fn refuse(reason: impl std::fmt::Display) -> Error {
     let names: Vec<&str> = INPUTS.iter().map(|(name, _)| *name).collect();
     Error::argument(format!(
-        "{reason}; the model takes int64 or int32 tensors of shape [rows, tokens]: {}, all but the first optional",
+        "{reason}; the model takes int64 or int32 tensors of shape [rows, tokens]: {}, all but the first optional (a mask also float or bool)",
         names.join(", ")
     ))
 }

@@ -64,6 +64,14 @@ pub(super) fn input<'a>(tensor: &TensorView<'a>) -> Result<SessionInputValue<'a>
     value.map_err(|e| Error::argument(format!("input {} of shape {:?}: {e}", tensor.name, tensor.shape)))
 }
 
+/// A copy, or that there is no memory for one.
+fn copied<T: Clone>(data: &[T]) -> Result<Vec<T>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(data.len()).map_err(|_| Error::OutOfMemory)?;
+    copy.extend_from_slice(data);
+    Ok(copy)
+}
+
 /// Copies what the graph gave.
 pub(super) fn output(name: &str, value: &ValueRef<'_>) -> Result<Tensor> {
     let ty = match value.dtype() {
@@ -72,10 +80,13 @@ pub(super) fn output(name: &str, value: &ValueRef<'_>) -> Result<Tensor> {
     };
     macro_rules! copy {
         ($variant:ident) => {
-            value.try_extract_tensor().map(|(shape, data)| (shape.to_vec(), TensorData::$variant(data.to_vec())))
+            match value.try_extract_tensor() {
+                Ok((shape, data)) => Ok((shape.to_vec(), TensorData::$variant(copied(data)?))),
+                Err(error) => Err(error),
+            }
         };
     }
-    let copied = match ty {
+    let tensor = match ty {
         Some(ElementType::F32) => copy!(F32),
         Some(ElementType::F16) => copy!(F16),
         Some(ElementType::Bf16) => copy!(Bf16),
@@ -94,7 +105,7 @@ pub(super) fn output(name: &str, value: &ValueRef<'_>) -> Result<Tensor> {
         }
         None => return Err(Error::Unsupported(format!("output {name} is not a tensor of a known type"))),
     };
-    let (shape, data) = copied.map_err(|e| runtime_error(&format!("output {name} cannot be read"), e))?;
+    let (shape, data) = tensor.map_err(|e| runtime_error(&format!("output {name} cannot be read"), e))?;
     let shape = shape.into_iter().map(|d| usize::try_from(d).unwrap_or(0)).collect();
     Ok(Tensor { name: name.to_owned(), shape, data })
 }

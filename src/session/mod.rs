@@ -80,7 +80,12 @@ impl Session {
         path: &Path,
         options: &Options,
     ) -> Result<Self> {
-        let failed = |e: ort::Error| Error::model_from(path, "ONNX Runtime refuses the graph made of it", e);
+        let failed = |e: ort::Error| match runtime_error("", e) {
+            Error::Runtime { source: Some(source), .. } => {
+                Error::model_from(path, "ONNX Runtime refuses the graph made of it", source)
+            }
+            other => other,
+        };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
         let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
         Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options))
