@@ -45,7 +45,8 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
 /// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
 /// - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
-///   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only)
+///   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
+///   a text alone and in a batch then agree to rounding, not to the last bit)
 /// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
 /// - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
 ///   provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in

@@ -25,7 +25,8 @@ pub struct Options {
     /// Whether idle threads of the runtime spin. Key `spinning`: `off` (default), `on`.
     pub spinning: bool,
     /// Whether the weights of a checkpoint are kept in the form that products want: short texts run up to twice as fast.
-    /// Without it a model opens in milliseconds and takes no memory but its file's pages. Key `prepacking`: `on`
+    /// Without it a model opens in milliseconds and takes no memory but its file's pages, and a text alone and in a batch
+    /// agree to rounding only. Key `prepacking`: `on`
     /// (default), `off`.
     pub prepacking: bool,
     /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
