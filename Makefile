@@ -74,11 +74,12 @@ consumers: stage
 	$(CMAKE) --build $(BUILD)/consumers -j2
 	cd $(BUILD)/consumers && PATH="$$PATH:$(dir $(CMAKE))" $(CTEST) --output-on-failure
 
-bench: runtime ## measure the cost of a call beside ONNX Runtime's own
+bench: runtime ## measure calls beside ONNX Runtime's own, and opening a checkpoint
 	cargo bench --locked
 
-fixtures: ## make tests/fixtures again (needs python3 with onnx)
+fixtures: ## make tests/fixtures again (needs python3 with numpy and onnx)
 	python3 scripts/make_fixtures.py tests/fixtures
+	python3 scripts/make_checkpoints.py tests/fixtures/checkpoints
 
 clean: ## remove everything that was built or fetched
 	rm -rf $(BUILD) target

@@ -1276,6 +1276,11 @@ def refused(root: Path) -> None:
     }, "the file is 100 bytes short", "model.safetensors")
     refuse_seed("no_classifier", "a classifier is asked for and there is none", "classifier",
                 task="sequence_classification")
+    words = random_weights("untied", sizes, pooler=sizes.hidden, mlm=sizes.hidden)
+    untied = stored(words, paddlenlp_names("ernie.")) | {"cls.predictions.decoder.weight": words["word.weight"] + 1}
+    refuse("untied_words", "paddlenlp", {
+        "config.json": paddlenlp_config("ErnieForMaskedLM", sizes), "model_state.pdparams": pdparams(untied),
+    }, "a word head that is not the word embedding", "cls.predictions.decoder.weight", task="masked_lm")
     lines = ",\n".join(" " + json.dumps(case, ensure_ascii=False) for case in cases)
     write(root / "expect.json", f"[\n{lines}\n]\n")
 

@@ -117,7 +117,7 @@ fn the_fixtures_that_cannot_be_run_faithfully_are_refused_by_name() {
     support::load_runtime();
     let root = support::root().join("tests/fixtures/checkpoints/refused");
     let entries = json(&root.join("expect.json"));
-    assert_eq!(entries.as_array().unwrap().len(), 12);
+    assert_eq!(entries.as_array().unwrap().len(), 13);
     for entry in entries.as_array().unwrap() {
         let folder = entry["folder"].as_str().unwrap();
         let message = match open(&root.join(folder), entry) {

@@ -39,6 +39,11 @@ impl<'a> Found<'a> {
         self.index(canonical).map(|index| &self.checkpoint.tensors[index])
     }
 
+    /// The tensor with a name of the files.
+    pub(super) fn by_own_name(&self, name: &str) -> Option<&'a StoredTensor> {
+        self.by_name.get(name).map(|index| &self.checkpoint.tensors[*index])
+    }
+
     /// Whether a tensor is there under its own name.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.by_name.contains_key(name) || self.by_name.contains_key(format!("{}{name}", self.names.prefix).as_str())

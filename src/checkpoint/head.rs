@@ -68,7 +68,9 @@ fn task_of_tensors(found: &Found<'_>) -> Task {
             (false, _) => Task::TokenClassification,
         }
     } else if has("word_transform.weight") {
-        if has_pooler { Task::MaskedLm } else { Task::Generation }
+        // Only paddle-ernie's generator has words to predict and no pooler; the libraries' word heads need none.
+        let is_seed = matches!(found.names.scheme, Scheme::PaddleErnie | Scheme::Fluid);
+        if is_seed && !has_pooler { Task::Generation } else { Task::MaskedLm }
     } else {
         Task::Encoder
     }
@@ -99,7 +101,10 @@ impl Heads<'_> {
                 self.need_pooler()?;
                 Ok(Head::CrossEncoder { n_labels: self.n_labels()? })
             }
-            Task::MaskedLm => self.need("word_transform.weight").map(|()| Head::MaskedLm),
+            Task::MaskedLm => {
+                self.need("word_transform.weight")?;
+                self.need_tied_words().map(|()| Head::MaskedLm)
+            }
             Task::Generation => self.need("word_transform.weight").map(|()| Head::Generator),
             Task::InformationExtraction => {
                 self.need("start.weight")?;
@@ -137,6 +142,25 @@ impl Heads<'_> {
         }
         let task = self.task.name();
         Err(self.found.fail(format!("task {task} needs a pooler, which is not there")))
+    }
+
+    /// The product that predicts words shares the word embedding. Transformers tie a stored decoder whatever it holds,
+    /// unless the config says otherwise; in PaddleNLP which of two that differ would count is chance.
+    fn need_tied_words(&self) -> Result<()> {
+        let untied = self.found.spec.network.as_ref().and_then(|network| network.tie_word_embeddings) == Some(false);
+        let is_bound = self.found.names.scheme == Scheme::HuggingFace && !untied;
+        let (word, decoder) =
+            (self.found.get("embeddings.word"), self.found.by_own_name("cls.predictions.decoder.weight"));
+        match (word, decoder) {
+            (Some(word), Some(decoder)) if !is_bound && word.bytes() != decoder.bytes() => {
+                Err(Error::Unsupported(format!(
+                    "{}: a word head of its own ({}), not that of the word embedding, is not supported",
+                    self.found.spec.dir.display(),
+                    decoder.name
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn n_outputs(&self, linear: &str) -> Option<usize> {
