@@ -94,6 +94,26 @@ fn write_pdparams(path: &Path) {
     put(b"u.");
 }
 
+/// The same in protocol 2, where bytes are text: each from 0x80 on takes two.
+fn write_protocol_2(path: &Path) {
+    let mut file = BufWriter::new(std::fs::File::create(path).unwrap());
+    let mut put = |bytes: &[u8]| file.write_all(bytes).unwrap();
+    let text = |text: &[u8]| [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat();
+    put(b"\x80\x02}(");
+    let mut state = 1;
+    for (name, _, shape) in tensors() {
+        put(&text(name.as_bytes()));
+        put(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01");
+        shape.iter().for_each(|n| put(&[b"J", &(*n as i32).to_le_bytes()[..]].concat()));
+        put(if shape.len() == 2 { b"\x86" } else { b"\x85" });
+        put(b"cnumpy\ndtype\nU\x02f4\x89\x88\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89c_codecs\nencode\n");
+        let data: String = random(shape.iter().product(), &mut state).into_iter().map(char::from).collect();
+        put(&text(data.as_bytes()));
+        put(&[&text(b"latin1")[..], b"\x86Rtb"].concat());
+    }
+    put(b"u.");
+}
+
 fn write_safetensors(path: &Path) {
     let mut header = serde_json::Map::new();
     let mut end = 0;
@@ -134,6 +154,12 @@ fn make(root: &Path) {
     std::fs::write(paddle.join("ernie_config.json"), sizes.to_string()).unwrap();
     std::fs::write(torch.join("config.json"), sizes.to_string()).unwrap();
     write_pdparams(&paddle.join("saved_weights.pdparams"));
+    let protocol_2 = root.join("protocol 2");
+    std::fs::create_dir_all(&protocol_2).unwrap();
+    for name in ["ernie_config.json", "vocab.txt"] {
+        std::fs::copy(paddle.join(name), protocol_2.join(name)).unwrap();
+    }
+    write_protocol_2(&protocol_2.join("saved_weights.pdparams"));
     write_safetensors(&torch.join("model.safetensors"));
     export(&paddle, &bundle, &Options::default(), GraphKind::Own).unwrap_or_else(|e| panic!("{}", e.report()));
     std::os::unix::fs::symlink(&bundle, root.join("unpacked")).unwrap();
@@ -219,7 +245,7 @@ fn main() {
         "{:<10} {:>9} {:>9} {:>9} {:>7} {:>10} {:>9} {:>11}",
         "format", "read ms", "session", "open ms", "ratio", "peak MiB", "x weights", "4 models MiB"
     );
-    for format in ["paddle", "torch", "bundle", "unpacked"] {
+    for format in ["paddle", "protocol 2", "torch", "bundle", "unpacked"] {
         let dir = root.path().join(format);
         let mut results: Vec<Vec<(f64, f64, f64)>> = vec![Vec::new(); 4];
         for _ in 0..ROUNDS {

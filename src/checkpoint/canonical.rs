@@ -71,8 +71,8 @@ impl<'a> Found<'a> {
         Error::model(weights.or(file).unwrap_or(&self.spec.dir), reason)
     }
 
-    /// The tensor of a given shape.
-    fn take(&self, canonical: &str, shape: &[usize], used: &mut Vec<usize>) -> Result<StoredTensor> {
+    /// Where the tensor is that has this name and shape.
+    fn place(&self, canonical: &str, shape: &[usize]) -> Result<usize> {
         let index = self.index(canonical).ok_or_else(|| self.missing(canonical))?;
         let tensor = &self.checkpoint.tensors[index];
         // Some writers keep a vector as a matrix of one row or column.
@@ -85,8 +85,7 @@ impl<'a> Found<'a> {
                 format!("tensor {name} has shape {found:?}, the config makes it {shape:?}"),
             ));
         }
-        used.push(index);
-        Ok(StoredTensor { shape: shape.to_vec(), ..tensor.clone() })
+        Ok(index)
     }
 }
 
@@ -95,28 +94,40 @@ impl<'a> Found<'a> {
 /// # Errors
 /// - [`Error::InvalidModel`]: a tensor is missing or of another shape, or the config cannot be.
 /// - [`Error::Unsupported`]: a network of another kind; the message names it.
-pub(crate) fn resolve(spec: &ModelSpec, checkpoint: &Checkpoint, wanted: Option<Task>) -> Result<Network> {
-    let renamed = renamed(checkpoint);
-    let checkpoint = renamed.as_ref().unwrap_or(checkpoint);
+pub(crate) fn resolve(spec: &ModelSpec, mut checkpoint: Checkpoint, wanted: Option<Task>) -> Result<Network> {
+    rename(&mut checkpoint);
     let names = Names::find(checkpoint.tensors.iter().map(|tensor| tensor.name.as_str()));
-    let names = names.map_err(|untold| no_encoder(spec, checkpoint, &untold))?;
+    let names = names.map_err(|untold| no_encoder(spec, &checkpoint, &untold))?;
     let by_name = checkpoint.tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-    let found = Found { spec, checkpoint, names, by_name };
-    let architecture = match &spec.manifest {
+    let found = Found { spec, checkpoint: &checkpoint, names, by_name };
+    let mut architecture = match &spec.manifest {
         Some(manifest) => manifest.architecture.clone(),
         None => architecture::of(&found, wanted)?,
     };
-    let mut used = Vec::new();
-    let tensors = architecture.tensors().into_iter().map(|(name, shape)| {
-        let tensor = found.take(&name, &shape, &mut used)?;
-        Ok((name, tensor))
+    architecture.zero_word = architecture.zero_word.filter(|_| !pads_with_zeros(&found));
+    let placed = architecture.tensors().into_iter().map(|(name, shape)| {
+        let index = found.place(&name, &shape)?;
+        Ok((name, shape, index))
     });
-    let tensors = tensors.collect::<Result<Vec<_>>>()?;
-    let ignored = (0..checkpoint.tensors.len()).filter(|index| !used.contains(index));
-    let ignored = ignored.map(|index| checkpoint.tensors[index].name.clone()).collect();
-    let architecture =
-        Architecture { zero_word: architecture.zero_word.filter(|_| !pads_with_zeros(&found)), ..architecture };
+    let placed = placed.collect::<Result<Vec<_>>>()?;
+    let (tensors, ignored) = distribute(checkpoint, placed);
     Ok(Network { architecture, tensors, ignored })
+}
+
+/// Hands out the tensors by canonical name, and the names of those that are left. Tensors are moved: what a file holds
+/// in another order lies in memory, which is not to be taken twice.
+fn distribute(
+    checkpoint: Checkpoint,
+    placed: Vec<(String, Vec<usize>, usize)>,
+) -> (Vec<(String, StoredTensor)>, Vec<String>) {
+    let mut all: Vec<Option<StoredTensor>> = checkpoint.tensors.into_iter().map(Some).collect();
+    let last_use = |at: usize, index: usize| placed[at + 1..].iter().all(|(.., other)| *other != index);
+    let mut tensors = Vec::with_capacity(placed.len());
+    for (at, (name, shape, index)) in placed.iter().enumerate() {
+        let tensor = if last_use(at, *index) { all[*index].take() } else { all[*index].clone() };
+        tensors.extend(tensor.map(|tensor| (name.clone(), StoredTensor { shape: shape.clone(), ..tensor })));
+    }
+    (tensors, all.into_iter().flatten().map(|tensor| tensor.name).collect())
 }
 
 /// Whether the vector that PaddleNLP takes for zero is stored as zero.
@@ -128,20 +139,19 @@ fn pads_with_zeros(found: &Found<'_>) -> bool {
     row.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
 }
 
-/// The checkpoint under fluid names, where its own are unknown and it gives those beside them.
-fn renamed(checkpoint: &Checkpoint) -> Option<Checkpoint> {
-    let known = Names::find(checkpoint.tensors.iter().map(|tensor| tensor.name.as_str())).is_ok();
-    if known || checkpoint.parameter_names.is_empty() {
-        return None;
+/// Puts fluid names in place of unknown ones, where the checkpoint gives them beside its own.
+fn rename(checkpoint: &mut Checkpoint) {
+    let is_known = Names::find(checkpoint.tensors.iter().map(|tensor| tensor.name.as_str())).is_ok();
+    if is_known || checkpoint.parameter_names.is_empty() {
+        return;
     }
-    let fluid: HashMap<&str, &str> = checkpoint.parameter_names.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    let mut renamed = checkpoint.clone();
-    for tensor in &mut renamed.tensors {
-        if let Some(name) = fluid.get(tensor.name.as_str()) {
-            (*name).clone_into(&mut tensor.name);
+    let pairs = std::mem::take(&mut checkpoint.parameter_names);
+    let fluid: HashMap<String, String> = pairs.into_iter().collect();
+    for tensor in &mut checkpoint.tensors {
+        if let Some(name) = fluid.get(&tensor.name) {
+            name.clone_into(&mut tensor.name);
         }
     }
-    Some(renamed)
 }
 
 fn no_encoder(spec: &ModelSpec, checkpoint: &Checkpoint, untold: &Untold) -> Error {

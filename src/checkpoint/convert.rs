@@ -28,13 +28,18 @@ const MAX_THREADS: usize = 4;
 ///   floating-point numbers.
 pub(crate) fn weights(tensors: Vec<(String, StoredTensor)>, precision: Option<Precision>) -> Result<Weights> {
     let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
+    let tensors: Vec<Mutex<Option<(String, StoredTensor)>>> =
+        tensors.into_iter().map(|t| Mutex::new(Some(t))).collect();
     let slots: Vec<Mutex<Option<Result<Weight>>>> = tensors.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let (Some((name, tensor)), Some(slot)) = (tensors.get(index), slots.get(index)) else { break };
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(weight(name, tensor, precision));
+            let (Some(tensor), Some(slot)) = (tensors.get(index), slots.get(index)) else { break };
+            // Taken out, so that its memory is given back as soon as the weight is made.
+            let tensor = tensor.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let made = tensor.map(|(name, tensor)| weight(&name, &tensor, precision));
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = made;
         }
     };
     std::thread::scope(|scope| {

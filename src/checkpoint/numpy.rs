@@ -151,6 +151,8 @@ impl Source<'_> {
             n_done += usize::from(*byte < 0xC0);
             previous = *byte;
         }
+        // What was decoded is not read again.
+        self.file.release_pages(range.clone());
         Some(bytes)
     }
 }

@@ -64,19 +64,20 @@ pub(super) fn read(spec: &ModelSpec, options: &Options) -> Result<Read> {
         path: spec.dir.clone(),
         what: "no checkpoint here: an exported graph has no weights to read".into(),
     })?;
-    let checkpoint = crate::checkpoint::read(files)?;
+    let mut checkpoint = crate::checkpoint::read(files)?;
+    let (format, identities) = (checkpoint.format, std::mem::take(&mut checkpoint.identities));
     let wanted = options.task.filter(|task| *task != Task::Tensors);
-    let network = canonical::resolve(spec, &checkpoint, wanted)?;
+    let network = canonical::resolve(spec, checkpoint, wanted)?;
     let stored = stored_type(&network.tensors);
     let weights = convert::weights(network.tensors, options.precision)?;
     let report = CheckpointReport {
-        format: checkpoint.format,
+        format,
         stored_type: stored,
         n_bytes: weights.all.iter().map(|weight| weight.len() * size_of::<f32>()).sum(),
         ignored: network.ignored,
     };
     log::debug!("{}: {} tensors ignored", files.path().display(), report.ignored.len());
-    Ok(Read { architecture: network.architecture, weights, report, identities: checkpoint.identities })
+    Ok(Read { architecture: network.architecture, weights, report, identities })
 }
 
 /// The type of all tensors, or that there are several.
