@@ -13,6 +13,8 @@ use crate::mapped_file::MappedFile;
 pub(crate) enum Storage {
     /// In a mapped file, at any address.
     Mapped(Arc<MappedFile>, Range<usize>),
+    /// In memory, at any address, as a reader decoded them.
+    Bytes(Vec<u8>),
     /// In memory.
     Floats(Vec<f32>),
 }
@@ -38,24 +40,25 @@ impl Weight {
     pub(crate) fn address(&self) -> *const u8 {
         match &self.storage {
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]).as_ptr(),
+            Storage::Bytes(bytes) => bytes.as_ptr(),
             Storage::Floats(floats) => floats.as_ptr().cast(),
         }
     }
 
     /// Hands the elements to `each`, in pieces.
     pub(crate) fn for_each_piece<E>(&self, mut each: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
-        match &self.storage {
-            Storage::Floats(floats) => floats.chunks(1 << 16).try_for_each(each),
-            Storage::Mapped(file, range) => {
-                let mut piece = Vec::new();
-                for bytes in file.bytes().get(range.clone()).unwrap_or(&[]).chunks(1 << 18) {
-                    piece.clear();
-                    piece.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
-                    each(&piece)?;
-                }
-                Ok(())
-            }
+        let bytes = match &self.storage {
+            Storage::Floats(floats) => return floats.chunks(1 << 16).try_for_each(each),
+            Storage::Bytes(bytes) => bytes,
+            Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]),
+        };
+        let mut piece = Vec::new();
+        for bytes in bytes.chunks(1 << 18) {
+            piece.clear();
+            piece.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
+            each(&piece)?;
         }
+        Ok(())
     }
 }
 

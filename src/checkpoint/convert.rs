@@ -38,7 +38,7 @@ pub(crate) fn weights(tensors: Vec<(String, StoredTensor)>, precision: Option<Pr
             let (Some(tensor), Some(slot)) = (tensors.get(index), slots.get(index)) else { break };
             // Taken out, so that its memory is given back as soon as the weight is made.
             let tensor = tensor.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let made = tensor.map(|(name, tensor)| weight(&name, &tensor, precision));
+            let made = tensor.map(|(name, tensor)| weight(name, tensor, precision));
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = made;
         }
     };
@@ -55,21 +55,33 @@ pub(crate) fn weights(tensors: Vec<(String, StoredTensor)>, precision: Option<Pr
     Ok(Weights { all: made.collect::<Result<_>>()? })
 }
 
-fn weight(name: &str, tensor: &StoredTensor, precision: Option<Precision>) -> Result<Weight> {
-    let is_mapped = matches!(tensor.data, Data::Mapped(..)) && tensor.bytes().len() >= SMALL_BYTES;
-    let keeps = is_mapped && tensor.element_type == ElementType::F32 && precision != Some(Precision::F16);
+fn weight(name: String, tensor: StoredTensor, precision: Option<Precision>) -> Result<Weight> {
+    let is_large = tensor.bytes().len() >= SMALL_BYTES;
+    let keeps = is_large && tensor.element_type == ElementType::F32 && precision != Some(Precision::F16);
     let storage = match (&tensor.data, keeps) {
         (Data::Mapped(file, range), true) => {
             for start in range.clone().step_by(SCAN_BYTES) {
                 let part = start..range.end.min(start + SCAN_BYTES);
-                check_finite(tensor, file.bytes().get(part.clone()).unwrap_or(&[]), start - range.start)?;
+                check_finite(&tensor, file.bytes().get(part.clone()).unwrap_or(&[]), start - range.start)?;
                 file.release_pages(part);
             }
             Storage::Mapped(file.clone(), range.clone())
         }
-        _ => Storage::Floats(floats(tensor, precision)?),
+        (Data::Owned(bytes), true) => {
+            check_finite(&tensor, bytes, 0)?;
+            return Ok(Weight { name, shape: tensor.shape, storage: owned(tensor.data) });
+        }
+        (_, false) => Storage::Floats(floats(&tensor, precision)?),
     };
-    Ok(Weight { name: name.to_owned(), shape: tensor.shape.clone(), storage })
+    Ok(Weight { name, shape: tensor.shape, storage })
+}
+
+/// The memory of a tensor that a reader decoded.
+fn owned(data: Data) -> Storage {
+    match data {
+        Data::Owned(bytes) => Storage::Bytes(bytes),
+        Data::Mapped(file, range) => Storage::Mapped(file, range),
+    }
 }
 
 /// Whether all exponents are below the largest, which only infinities and NaN have.

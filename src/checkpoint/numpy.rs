@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pickle::{Arena, Array, ByteOrder, Id, Value};
 use super::strided::{Budget, View};
@@ -142,18 +142,42 @@ impl Source<'_> {
         let text = self.arena.slice(range);
         let mut bytes = self.budget.buffer(n_bytes)?;
         bytes.resize(n_bytes, 0);
-        let (mut previous, mut n_done) = (0, 0);
-        // Weights are noise, in which no branch is foreseen: every byte is written, and the second byte of a code point
-        // over the first, whose two lowest bits are the highest of the code point.
-        for byte in text {
-            let value = if *byte < 0x80 { *byte } else { (previous & 0x03) << 6 | (byte & 0x3F) };
-            *bytes.get_mut(n_done)? = value;
-            n_done += usize::from(*byte < 0xC0);
-            previous = *byte;
-        }
+        // Two halves at a time; a code point is not cut.
+        let middle = text.len() / 2;
+        let middle = middle + usize::from(text.get(middle).is_some_and(|byte| byte & 0xC0 == 0x80));
+        let (first, second) = text.split_at(middle);
+        let (into_first, into_second) = bytes.split_at_mut_checked(latin1_len(first)?)?;
+        let into_second = Mutex::new(into_second);
+        let decode_second = || decode_latin1(second, &mut into_second.lock().unwrap_or_else(PoisonError::into_inner));
+        std::thread::scope(|scope| {
+            let helper = (text.len() >= PARALLEL_BYTES)
+                .then(|| std::thread::Builder::new().spawn_scoped(scope, decode_second).ok())
+                .flatten();
+            decode_latin1(first, into_first);
+            if helper.is_none() {
+                decode_second();
+            }
+        });
         // What was decoded is not read again.
         self.file.release_pages(range.clone());
         Some(bytes)
+    }
+}
+
+/// Texts from this length on are decoded by two threads.
+const PARALLEL_BYTES: usize = 1 << 20;
+
+/// Decodes text that [`latin1_len`] has accepted into as many bytes as it said.
+fn decode_latin1(text: &[u8], bytes: &mut [u8]) {
+    let (mut previous, mut n_done) = (0, 0);
+    // Weights are noise, in which no branch is foreseen: every byte is written, and the second byte of a code point over
+    // the first, whose two lowest bits are the highest of the code point.
+    for byte in text {
+        let value = if *byte < 0x80 { *byte } else { (previous & 0x03) << 6 | (byte & 0x3F) };
+        let Some(slot) = bytes.get_mut(n_done) else { return };
+        *slot = value;
+        n_done += usize::from(*byte < 0xC0);
+        previous = *byte;
     }
 }
 
@@ -161,21 +185,29 @@ impl Source<'_> {
 fn latin1_len(text: &[u8]) -> Option<usize> {
     let is_first = |byte: u8| byte == 0xC2 || byte == 0xC3;
     let is_second = |byte: u8| byte & 0xC0 == 0x80;
-    let mut previous = 0;
-    let mut n_bytes = 0;
-    let mut is_latin1 = true;
-    // Without branches, as where the text is decoded: a byte is a second one exactly where a first one precedes it.
-    for byte in text.iter().copied() {
-        is_latin1 &= is_first(previous) == is_second(byte) && (byte < 0xC0 || is_first(byte));
-        n_bytes += usize::from(!is_second(byte));
-        previous = byte;
+    if text.first().is_some_and(|byte| is_second(*byte)) || text.last().is_some_and(|byte| is_first(*byte)) {
+        return None;
     }
-    (is_latin1 && !is_first(previous)).then_some(n_bytes)
+    // Without branches, and counted in bytes, so that many are looked at together: a byte is a second one exactly where
+    // a first one precedes it.
+    let (mut n_seconds, mut is_latin1) = (0, text.first().is_none_or(|byte| *byte < 0x80 || is_first(*byte)));
+    let after = text.get(1..).unwrap_or(&[]);
+    for (before, after) in text.chunks(255).zip(after.chunks(255)) {
+        let (mut n, mut bad) = (0_u8, 0_u8);
+        for (previous, byte) in before.iter().zip(after) {
+            let second = u8::from(is_second(*byte));
+            n += second;
+            bad |= u8::from(is_first(*previous)) ^ second | u8::from(*byte >= 0xC0) & !u8::from(is_first(*byte));
+        }
+        n_seconds += usize::from(n);
+        is_latin1 &= bad & 1 == 0;
+    }
+    is_latin1.then_some(text.len() - n_seconds)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::latin1_len;
+    use super::{decode_latin1, latin1_len};
 
     #[test]
     fn latin1_is_one_byte_for_every_code_point_below_256() {
@@ -193,6 +225,22 @@ mod tests {
             "\u{4eca}".as_bytes(),
         ] {
             assert_eq!(latin1_len(bad), None, "{bad:?}");
+            // Also far from the beginning, and across the pieces that are counted together.
+            for n in [253, 254, 255, 256, 1000] {
+                assert_eq!(latin1_len(&[&b"a".repeat(n)[..], bad, b"bc"].concat()), None, "{bad:?} after {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_latin1_text_stands_for_is_decoded_at_every_length() {
+        let bytes: Vec<u8> = (0..3000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for n in (0..600).chain([2999, 3000]) {
+            let text: String = bytes[..n].iter().copied().map(char::from).collect();
+            assert_eq!(latin1_len(text.as_bytes()), Some(n));
+            let mut decoded = vec![0; n];
+            decode_latin1(text.as_bytes(), &mut decoded);
+            assert_eq!(decoded, bytes[..n]);
         }
     }
 }

@@ -146,7 +146,9 @@ static void directories(void) {
     open_fails(at(fixtures, "sums/vocab.txt"), ERNIE_ERROR_INVALID_ARGUMENT, "neither a directory nor an .onnx file");
     dir = new_dir("checkpoint");
     write_file(at(dir, "model.safetensors"), "x", 1);
-    open_fails(dir, ERNIE_ERROR_NOT_FOUND, "no tokenizer files");
+    open_fails(dir, ERNIE_ERROR_NOT_FOUND, "no config");
+    write_file(at(dir, "config.json"), "{\"model_type\": \"ernie\"}", 23);
+    open_fails(dir, ERNIE_ERROR_NOT_FOUND, "vocab.txt");
     open_with(dir, "task", "tensors", ERNIE_ERROR_INVALID_MODEL, "model.safetensors");
     checkpoints();
     open_with(demo, "provider", "cuda", ERNIE_ERROR_PROVIDER_UNAVAILABLE, "cuda");

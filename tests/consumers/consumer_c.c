@@ -199,7 +199,8 @@ static void checkpoint(const char *fixtures) {
     shape[1] = 2;
     in.data = bad;
     in.n_bytes = sizeof bad;
-    FAILS(ernie_infer_tensors(model, &in, 1, &result), ERNIE_ERROR_INVALID_ARGUMENT, "input_ids[0][1] is 100000, not a number from 0 and below");
+    FAILS(ernie_infer_tensors(model, &in, 1, &result), ERNIE_ERROR_INVALID_ARGUMENT,
+          "input_ids[0][1] is 100000, not a number from 0 and below");
     in.name = "tokens";
     FAILS(ernie_infer_tensors(model, &in, 1, &result), ERNIE_ERROR_INVALID_ARGUMENT, "\"tokens\"");
     ernie_model_free(model);
