@@ -58,30 +58,22 @@ pub(crate) fn weights(tensors: Vec<(String, StoredTensor)>, precision: Option<Pr
 fn weight(name: String, tensor: StoredTensor, precision: Option<Precision>) -> Result<Weight> {
     let is_large = tensor.bytes().len() >= SMALL_BYTES;
     let keeps = is_large && tensor.element_type == ElementType::F32 && precision != Some(Precision::F16);
-    let storage = match (&tensor.data, keeps) {
-        (Data::Mapped(file, range), true) => {
-            for start in range.clone().step_by(SCAN_BYTES) {
-                let part = start..range.end.min(start + SCAN_BYTES);
-                check_finite(&tensor, file.bytes().get(part.clone()).unwrap_or(&[]), start - range.start)?;
-                file.release_pages(part);
-            }
-            Storage::Mapped(file.clone(), range.clone())
+    if !keeps {
+        let storage = Storage::Floats(floats(&tensor, precision)?);
+        return Ok(Weight { name, shape: tensor.shape, storage });
+    }
+    for start in (0..tensor.bytes().len()).step_by(SCAN_BYTES) {
+        let part = start..tensor.bytes().len().min(start + SCAN_BYTES);
+        check_finite(&tensor, tensor.bytes().get(part.clone()).unwrap_or(&[]), start)?;
+        if let Data::Mapped(file, range) = &tensor.data {
+            file.release_pages(range.start + part.start..range.start + part.end);
         }
-        (Data::Owned(bytes), true) => {
-            check_finite(&tensor, bytes, 0)?;
-            return Ok(Weight { name, shape: tensor.shape, storage: owned(tensor.data) });
-        }
-        (_, false) => Storage::Floats(floats(&tensor, precision)?),
-    };
-    Ok(Weight { name, shape: tensor.shape, storage })
-}
-
-/// The memory of a tensor that a reader decoded.
-fn owned(data: Data) -> Storage {
-    match data {
+    }
+    let storage = match tensor.data {
         Data::Owned(bytes) => Storage::Bytes(bytes),
         Data::Mapped(file, range) => Storage::Mapped(file, range),
-    }
+    };
+    Ok(Weight { name, shape: tensor.shape, storage })
 }
 
 /// Whether all exponents are below the largest, which only infinities and NaN have.

@@ -75,25 +75,13 @@ pub struct TokenizerEntry {
     mask: Option<String>,
     additional_special: Vec<String>,
     never_split: Vec<String>,
-    added_tokens: Vec<AddedTokenEntry>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct AddedTokenEntry {
-    content: String,
-    id: i64,
-    special: bool,
+    added_tokens: Vec<AddedToken>,
 }
 
 impl TokenizerEntry {
     /// The settings of `spec`.
     #[must_use]
     pub fn new(spec: &TokenizerSpec) -> Self {
-        let added = |token: &AddedToken| AddedTokenEntry {
-            content: token.content.clone(),
-            id: token.id,
-            special: token.special,
-        };
         Self {
             scheme: spec.scheme.name().to_owned(),
             lowercase: spec.lowercase,
@@ -106,16 +94,11 @@ impl TokenizerEntry {
             mask: spec.mask.clone(),
             additional_special: spec.additional_special.clone(),
             never_split: spec.never_split.clone(),
-            added_tokens: spec.added_tokens.iter().map(added).collect(),
+            added_tokens: spec.added_tokens.clone(),
         }
     }
 
     fn spec(&self, dir: &Path, scheme: Scheme) -> TokenizerSpec {
-        let added = |token: &AddedTokenEntry| AddedToken {
-            content: token.content.clone(),
-            id: token.id,
-            special: token.special,
-        };
         TokenizerSpec {
             lowercase: self.lowercase,
             strip_accents: self.strip_accents,
@@ -127,7 +110,7 @@ impl TokenizerEntry {
             mask: self.mask.clone(),
             additional_special: self.additional_special.clone(),
             never_split: self.never_split.clone(),
-            added_tokens: self.added_tokens.iter().map(added).collect(),
+            added_tokens: self.added_tokens.clone(),
             ..TokenizerSpec::with_defaults(dir, scheme)
         }
     }

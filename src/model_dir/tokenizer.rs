@@ -5,6 +5,7 @@
 //! each). What cannot be told is refused, never guessed.
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,7 @@ impl Scheme {
 }
 
 /// A token that a configuration adds to the vocabulary.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddedToken {
     /// How it is written in a text.
     pub content: String,

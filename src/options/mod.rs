@@ -26,8 +26,7 @@ pub struct Options {
     pub spinning: bool,
     /// Whether the weights of a checkpoint are kept in the form that products want: short texts run up to twice as fast.
     /// Without it a model opens in milliseconds and takes no memory but its file's pages, and a text alone and in a batch
-    /// agree to rounding only. Key `prepacking`: `on`
-    /// (default), `off`.
+    /// agree to rounding only. Key `prepacking`: `on` (default), `off`.
     pub prepacking: bool,
     /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
     pub arena: Arena,
@@ -47,8 +46,8 @@ pub struct Options {
     pub task: Option<Task>,
     /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
     pub problem: Option<Problem>,
-    /// The weights of a checkpoint, where they lie elsewhere or are several. Key `weights`: a path, as it stands or in
-    /// the model's directory.
+    /// The weights of a checkpoint, where they lie elsewhere or are several. Key `weights`: a file of the
+    /// model's directory, or a path.
     pub weights: Option<String>,
     /// In which precision a checkpoint's weights are kept. Key `precision`: `auto` (default: as stored), `f32`, `f16`.
     pub precision: Option<Precision>,
@@ -110,7 +109,7 @@ pub const KEYS: &[(&str, &str)] = &[
               information_extraction, multiple_choice, dual_encoder, cross_encoder, generation or tensors",
     ),
     ("problem", "auto, single_label, multi_label or regression"),
-    ("weights", "the weights of a checkpoint: a path, as it stands or in the model's directory"),
+    ("weights", "the weights of a checkpoint: a file of the model's directory, or a path"),
     ("attention_mask", "reference or all"),
     ("graph", "the graph's file name in the directory"),
     ("inputs", "role=name,... with the roles input_ids, token_type_ids, attention_mask, position_ids, task_type_ids"),
@@ -132,7 +131,7 @@ impl Options {
             "arena" => {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
             }
-            "precision" => auto_or(value, &[("f32", Precision::F32), ("f16", Precision::F16)], &mut self.precision),
+            "precision" => auto_or(value, Precision::ALL, &mut self.precision),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
             "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
@@ -146,14 +145,7 @@ impl Options {
             }
             "tokenizer" => self.set_tokenizer(value),
             "task" => auto_or(value, Task::ALL, &mut self.task),
-            "problem" => {
-                let values = [
-                    ("single_label", Problem::SingleLabel),
-                    ("multi_label", Problem::MultiLabel),
-                    ("regression", Problem::Regression),
-                ];
-                auto_or(value, &values, &mut self.problem)
-            }
+            "problem" => auto_or(value, Problem::ALL, &mut self.problem),
             "weights" => self.set_weights(value),
             "attention_mask" => {
                 let values = [("reference", AttentionMask::Reference), ("all", AttentionMask::All)];

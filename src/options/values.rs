@@ -49,13 +49,12 @@ pub enum Precision {
 }
 
 impl Precision {
+    pub(crate) const ALL: &'static [(&'static str, Self)] = &[("f32", Self::F32), ("f16", Self::F16)];
+
     /// The name as options and manifests write it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
+    pub fn name(self) -> &'static str {
+        name_in(Self::ALL, self)
     }
 }
 
@@ -81,6 +80,17 @@ pub enum Problem {
     MultiLabel,
     /// A number: the raw value.
     Regression,
+}
+
+impl Problem {
+    pub(super) const ALL: &'static [(&'static str, Self)] =
+        &[("single_label", Self::SingleLabel), ("multi_label", Self::MultiLabel), ("regression", Self::Regression)];
+
+    /// The name as options and manifests write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        name_in(Self::ALL, self)
+    }
 }
 
 /// What the model is used for.
@@ -129,6 +139,10 @@ impl Task {
     /// The name as options and reports write it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, task)| *task == self).map_or("unknown", |(name, _)| name)
+        name_in(Self::ALL, self)
     }
+}
+
+fn name_in<T: Copy + PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
+    all.iter().find(|(_, known)| *known == value).map_or("unknown", |(name, _)| name)
 }

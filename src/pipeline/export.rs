@@ -15,7 +15,7 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::network::{self, Read};
-use super::open::task_of_head;
+use super::open::{default_labels, task_of_head};
 use crate::architecture::Head;
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
@@ -138,7 +138,7 @@ fn check_free(out: &Path) -> Result<()> {
 
 fn stored_precision(spec: &ModelSpec) -> Option<Precision> {
     let name = spec.manifest.as_ref().map(|manifest| manifest.precision.as_str())?;
-    [Precision::F32, Precision::F16].into_iter().find(|precision| precision.name() == name)
+    Precision::ALL.iter().find(|(known, _)| *known == name).map(|(_, precision)| *precision)
 }
 
 fn write_all(
@@ -173,11 +173,6 @@ fn describe(
     kind: GraphKind,
     problem: Option<Problem>,
 ) -> Manifest {
-    let problem = problem.or(spec.problem).map(|problem| match problem {
-        Problem::SingleLabel => "single_label",
-        Problem::MultiLabel => "multi_label",
-        Problem::Regression => "regression",
-    });
     let (dialect, interface) = match kind {
         GraphKind::Own => ("onnxruntime", "packed"),
         GraphKind::Plain => ("standard", "padded"),
@@ -191,7 +186,7 @@ fn describe(
             None => spec.family.name().to_owned(),
         },
         task: task_of_head(read.architecture.head).name().to_owned(),
-        problem: problem.map(ToOwned::to_owned),
+        problem: problem.or(spec.problem).map(|problem| problem.name().to_owned()),
         labels: labels(spec, read),
         precision: precision.name().to_owned(),
         weights: WEIGHTS_FILE.to_owned(),
@@ -206,7 +201,7 @@ fn labels(spec: &ModelSpec, read: &Read) -> Vec<String> {
     let n_labels = read.architecture.n_labels();
     match read.architecture.head {
         Head::Classifier { .. } if spec.labels.is_empty() && spec.family == Family::HuggingFace => {
-            (0..n_labels).map(|id| format!("LABEL_{id}")).collect()
+            default_labels(n_labels)
         }
         _ if spec.labels.len() == n_labels => spec.labels.clone(),
         _ => Vec::new(),

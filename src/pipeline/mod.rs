@@ -73,7 +73,6 @@ enum Layout {
 /// What must be known to run a graph of this library.
 #[derive(Debug)]
 struct NetworkLayout {
-    architecture: Architecture,
     outputs: Vec<OutputSpec>,
     /// What a caller gives and gets, in padded rows.
     inputs: Vec<TensorInfo>,
@@ -83,8 +82,12 @@ struct NetworkLayout {
 }
 
 impl NetworkLayout {
+    fn architecture(&self) -> &Architecture {
+        &self.loaded.architecture
+    }
+
     fn is_generator(&self) -> bool {
-        self.architecture.head == Head::Generator
+        self.architecture().head == Head::Generator
     }
 }
 
@@ -146,7 +149,7 @@ impl Model {
     pub fn architecture(&self) -> Option<&Architecture> {
         match &self.layout {
             Layout::Padded(_) => None,
-            Layout::Packed(network) => Some(&network.architecture),
+            Layout::Packed(network) => Some(network.architecture()),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, BoundInput, BoundOutput, Hints, InputRole, OutputRole};
 use crate::graph::network::{BuiltGraph, Dialect, Interface};
 use crate::graph::onnx::GraphFacts;
+use crate::graph::outputs::{Axis, OutputSpec};
 use crate::model_dir::manifest::FILE_NAME;
 use crate::model_dir::tokenizer::Scheme;
 use crate::model_dir::{Dimensions, Family, ModelSpec, limit_tokens};
@@ -88,14 +89,13 @@ impl Model {
 
 impl NetworkLayout {
     fn new(loaded: &Arc<Loaded>, graph: BuiltGraph, options: &Options) -> Self {
-        let architecture = loaded.architecture.clone();
-        let inputs = network_inputs(&architecture).map(|(_, name)| TensorInfo {
+        let inputs = network_inputs(&loaded.architecture).map(|(_, name)| TensorInfo {
             name: name.to_owned(),
             element_type: Some(ElementType::I64),
             dims: vec![None, None],
         });
-        let padded = |spec: &crate::graph::outputs::OutputSpec| {
-            let mut dims = if spec.axis == crate::graph::outputs::Axis::Text { vec![None] } else { vec![None, None] };
+        let padded = |spec: &OutputSpec| {
+            let mut dims = if spec.axis == Axis::Text { vec![None] } else { vec![None, None] };
             dims.extend(spec.width.map(Some));
             TensorInfo { name: spec.name.to_owned(), element_type: Some(ElementType::F32), dims }
         };
@@ -105,7 +105,6 @@ impl NetworkLayout {
             outputs: graph.outputs,
             budget: Budget { max_texts: options.max_rows.max(1), max_tokens: options.max_batch_tokens },
             loaded: loaded.clone(),
-            architecture,
         }
     }
 }
@@ -125,7 +124,7 @@ fn network_inputs(architecture: &Architecture) -> impl Iterator<Item = (InputRol
 
 /// A network's inputs and outputs by role, as those of a foreign graph.
 fn network_binding(network: &NetworkLayout) -> Binding {
-    let inputs = network_inputs(&network.architecture).map(|(role, name)| BoundInput {
+    let inputs = network_inputs(network.architecture()).map(|(role, name)| BoundInput {
         role,
         name: name.to_owned(),
         element_type: ElementType::I64,
@@ -170,6 +169,7 @@ pub(super) fn task_of_head(head: Head) -> Task {
         Head::MultipleChoice => Task::MultipleChoice,
     }
 }
+
 /// A directory without a usable tokenizer still serves tensors; a broken vocabulary does not.
 fn open_tokenizer(spec: &ModelSpec, options: &Options) -> Result<std::result::Result<Arc<Tokenizer>, String>> {
     let tokenizer_spec = match &spec.tokenizer {
@@ -257,7 +257,12 @@ fn name_missing_labels(spec: &mut ModelSpec, task: Task, binding: Option<&Bindin
     }
     let claimed = binding.and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten());
     let n_labels = claimed.filter(|n| *n <= MOST_NAMES).unwrap_or(0);
-    spec.labels = (0..n_labels).map(|id| format!("LABEL_{id}")).collect();
+    spec.labels = default_labels(n_labels);
+}
+
+/// The names that Hugging Face gives to labels without one.
+pub(super) fn default_labels(n_labels: usize) -> Vec<String> {
+    (0..n_labels).map(|id| format!("LABEL_{id}")).collect()
 }
 
 fn max_tokens(spec: &ModelSpec, binding: Option<&Binding>, options: &Options) -> Result<Option<usize>> {

@@ -61,7 +61,7 @@ impl Model {
     ) -> Result<()> {
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
         // The 2021 code predicts words behind `[MASK]` only, the libraries after it all words.
-        let only_masks = network.architecture.output_names == OutputNames::PaddleErnie && !network.is_generator();
+        let only_masks = network.architecture().output_names == OutputNames::PaddleErnie && !network.is_generator();
         let mask_id = self.tokenizer().ok().and_then(|tokenizer| tokenizer.special_ids().mask);
         for run in pack(&lengths, &network.budget) {
             let mut chosen = Chosen::default();
@@ -69,7 +69,7 @@ impl Model {
                 let ids = &encodings[text.index].input_ids;
                 chosen.push(text, wanted, |token| !only_masks || ids.get(token).copied() == mask_id);
             }
-            let rows = PackedRows::of_encodings(&run, encodings, &network.architecture, self.options.attention_mask);
+            let rows = PackedRows::of_encodings(&run, encodings, network.architecture(), self.options.attention_mask);
             let tensors = self.run_packed(network, &run, &rows, &chosen)?;
             self.count(run.texts.len(), run.n_tokens, 0);
             let floats = as_floats(&tensors);
@@ -137,7 +137,7 @@ impl Model {
         network: &NetworkLayout,
         tensors: &[TensorView<'_>],
     ) -> Result<Vec<Tensor>> {
-        let given = PaddedInputs::read(tensors, &network.architecture)?;
+        let given = PaddedInputs::read(tensors, network.architecture())?;
         let (n_rows, n_tokens) = (given.n_rows, given.n_tokens);
         let mut all: Vec<Tensor> = Vec::new();
         for run in pack(&vec![n_tokens; n_rows], &network.budget) {
