@@ -955,7 +955,11 @@ struct ernie_status *ernie_tokenizer_decode(const struct ernie_tokenizer *tokeni
  Opens the model at `path`: a directory with a checkpoint (paddle-ernie, PaddleNLP, Hugging Face, Paddle inference), a
  bundle of `ernie export` or an exported graph, or an `.onnx` file. `options` may be NULL. The caller frees the model.
  Loads ONNX Runtime when none is loaded yet, with what `ernie_runtime_load` says of the environment. Models of the same
- files share their weights. A file of an open model must not be changed in place; replacing it is fine.
+ files share their weights.
+
+ The files of a checkpoint or bundle stay mapped while the model is open. They must not be written to in place, as
+ `cp` over them does: the model would answer from a mixture of weights, and a file that became shorter ends the process
+ with `SIGBUS`, whatever the options. Replacing a file by `mv` or `rename` is fine: the open model keeps the old one.
 
  Errors: `NOT_FOUND` (nothing there, no model in it, or no vocabulary), `INVALID_MODEL` (a broken file, a tensor that is
  missing, of another shape or not finite), `UNSUPPORTED` (a network that is not ERNIE's, or a graph whose inputs or

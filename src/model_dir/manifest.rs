@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::tokenizer::{AddedToken, Scheme, TokenizerSpec};
 use crate::architecture::Architecture;
 use crate::error::{Error, Result};
+use crate::options::Precision;
 
 /// The manifest's name in a bundle.
 pub const FILE_NAME: &str = "ernie.json";
@@ -150,6 +151,12 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_value(serde_json::Value::Object(object))
             .map_err(|e| Error::model_from(path, "not a manifest", e))?;
+        if !Precision::ALL.iter().any(|(name, _)| *name == manifest.precision) {
+            return Err(Error::model(
+                path,
+                format!("precision \"{}\" is not known", manifest.precision.escape_debug()),
+            ));
+        }
         manifest.architecture.check().map_err(|reason| Error::model(path, format!("architecture: {reason}")))?;
         for name in [&manifest.weights, &manifest.graph.file] {
             let is_plain = !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
 use crate::mapped_file::Identity;
-use crate::model_dir::{ModelSpec, NetworkConfig};
+use crate::model_dir::{ModelSpec, NetworkConfig, manifest};
 use crate::options::{Options, Precision, Task};
 use crate::session::SharedWeights;
 use crate::tensor::ElementType;
@@ -68,6 +68,10 @@ pub(super) fn read(spec: &ModelSpec, options: &Options) -> Result<Read> {
     let (format, identities) = (checkpoint.format, std::mem::take(&mut checkpoint.identities));
     let wanted = options.task.filter(|task| *task != Task::Tensors);
     let network = canonical::resolve(spec, checkpoint, wanted)?;
+    if let (Some(_), Some(left)) = (&spec.manifest, network.ignored.first()) {
+        let reason = format!("tensor {left} has no place in the network of {}", manifest::FILE_NAME);
+        return Err(Error::model(files.path(), reason));
+    }
     let stored = stored_type(&network.tensors);
     let weights = convert::weights(network.tensors, options.precision)?;
     let report = CheckpointReport {

@@ -218,7 +218,11 @@ impl PaddedInputs {
         let ids = get("input_ids").ok_or_else(|| refuse("input input_ids is missing"))?;
         let (n_rows, n_tokens) = match ids.shape {
             [n_rows, n_tokens] | [n_rows, n_tokens, 1] if *n_rows > 0 && *n_tokens > 0 => (*n_rows, *n_tokens),
-            other => return Err(refuse(format!("input input_ids has shape {other:?}, not [rows, tokens]"))),
+            other => {
+                return Err(refuse(format!(
+                    "input input_ids has shape {other:?}, not [rows, tokens] of at least 1 each"
+                )));
+            }
         };
         let read = |name: &str| get(name).map(|tensor| integers(tensor, n_rows, n_tokens)).transpose();
         Self { n_rows, n_tokens, ..Self::default() }.filled(&read, architecture)
