@@ -164,6 +164,13 @@ fn an_export_never_writes_over_anything_and_leaves_nothing_when_it_fails() {
     let broken = support::root().join("tests/fixtures/checkpoints/refused/nan_weight");
     assert!(export(&broken, &out.path().join("new"), &Options::default(), GraphKind::Own).is_err());
     assert!(export(&any_fixture(), &out.path().join("no/where"), &Options::default(), GraphKind::Own).is_err());
+    let no_words = tempfile::tempdir().unwrap();
+    for file in ["ernie_config.json", "saved_weights.pdparams"] {
+        std::fs::copy(any_fixture().join(file), no_words.path().join(file)).unwrap();
+    }
+    std::fs::write(no_words.path().join("vocab.txt"), "").unwrap();
+    let error = export(no_words.path(), &out.path().join("new"), &Options::default(), GraphKind::Own).unwrap_err();
+    assert!(error.report().contains("vocab.txt: an empty vocabulary"), "{}", error.report());
     let mut left = names(out.path());
     left.sort();
     assert_eq!(left, ["file", "taken"]);

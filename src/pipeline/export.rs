@@ -15,13 +15,13 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::network::{self, Read};
-use super::open::{default_labels, task_of_head};
+use super::open::{default_labels, open_tokenizer, task_of_head};
 use crate::architecture::Head;
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{Dialect, Interface, build};
 use crate::model_dir::manifest::{self, GraphEntry, Manifest, TokenizerEntry};
-use crate::model_dir::{Family, ModelSpec};
+use crate::model_dir::{Dimensions, Family, ModelSpec};
 use crate::options::{Options, Precision, Problem};
 use crate::tensor::ElementType;
 use crate::weights::Weights;
@@ -71,10 +71,13 @@ pub struct Exported {
 /// - [`Error::InvalidArgument`]: `out` is there already.
 /// - [`Error::Io`]: something cannot be written; then nothing is left behind.
 pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Result<Exported> {
-    let spec = ModelSpec::read(path, options)?;
+    let mut spec = ModelSpec::read(path, options)?;
     check_free(out)?;
     let precision = options.precision.or_else(|| stored_precision(&spec));
     let read = network::read(&spec, &Options { precision, ..options.clone() })?;
+    spec.dimensions = Dimensions::from(&read.architecture);
+    // A vocabulary that does not open would not open in the bundle.
+    open_tokenizer(&spec, options)?.ok();
     let precision =
         precision.unwrap_or(if read.report.stored_type == "float16" { Precision::F16 } else { Precision::F32 });
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -171,7 +171,10 @@ pub(super) fn task_of_head(head: Head) -> Task {
 }
 
 /// A directory without a usable tokenizer still serves tensors; a broken vocabulary does not.
-fn open_tokenizer(spec: &ModelSpec, options: &Options) -> Result<std::result::Result<Arc<Tokenizer>, String>> {
+pub(super) fn open_tokenizer(
+    spec: &ModelSpec,
+    options: &Options,
+) -> Result<std::result::Result<Arc<Tokenizer>, String>> {
     let tokenizer_spec = match &spec.tokenizer {
         Ok(tokenizer_spec) => tokenizer_spec,
         Err(error) => return Ok(Err(error.report())),
