@@ -174,6 +174,14 @@ def main():
         "What the fast tokenizer splits off as punctuation.",
         lambda c: len(split(f"a{chr(c)}a")) == 3,
     )
+    text += range_table("DIGIT", "`str.isdigit`.", lambda c: chr(c).isdigit())
+    # str.lower of a sigma asks for both: what stands before it is skipped, or ends a word.
+    text += range_table("CASED", "Cased and not case-ignorable.", lambda c: f"{chr(c)}\u03a3".lower()[-1] == "\u03c2")
+    text += range_table(
+        "CASE_IGNORABLE",
+        "Case-ignorable.",
+        lambda c: f"a{chr(c)}\u03a3".lower()[-1] == "\u03c2" and f"{chr(c)}\u03a3".lower()[-1] != "\u03c2",
+    )
     text += lower_table() + decomposition_tables(lambda c: nfd(chr(c))) + composed + ccc_table()
     text += range_table("NFC_TRIGGER", "Characters that can make a text differ from its NFC.", nfc_trigger)
     OUT.write_text(text.rstrip("\n") + "\n", encoding="utf-8")

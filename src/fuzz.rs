@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::graph::onnx::GraphFacts;
 use crate::mapped_file::MappedFile;
 use crate::model_dir::manifest::Manifest;
+use crate::tokenize::hooks;
 
 /// The path that messages name. Its directory is the current one, where external data of graphs are looked for.
 const PATH: &str = "fuzzed";
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("program", program),
     ("manifest", manifest),
     ("onnx", onnx),
+    ("sentencepiece", sentencepiece),
 ];
 
 /// A state dict of Paddle: `.pdparams`.
@@ -134,4 +136,27 @@ fn check(tensors: &[StoredTensor]) -> Result<()> {
 
 fn hold(law: bool, broken: &str) -> Result<()> {
     if law { Ok(()) } else { Err(Error::Internal(broken.to_owned())) }
+}
+
+/// A SentencePiece model, and behind its first four NULs a text to be cut with it.
+///
+/// # Errors
+/// Those of the reader; [`Error::Internal`]: pieces that are not in the text or not in order.
+pub fn sentencepiece(bytes: &[u8]) -> Result<()> {
+    let end = bytes.windows(4).position(|window| window == [0; 4]).unwrap_or(bytes.len());
+    let text = String::from_utf8_lossy(bytes.get(end + 4..).unwrap_or_default());
+    sentencepiece_pieces(&bytes[..end])?(&text).map(drop)
+}
+
+/// Opens a SentencePiece model for looking at its pieces.
+///
+/// # Errors
+/// Those of the reader, of the model at once; [`Error::Internal`] for a text as [`sentencepiece`] says.
+pub fn sentencepiece_pieces(model: &[u8]) -> Result<hooks::PiecesOf> {
+    hooks::sentencepiece(Path::new(PATH), model)
+}
+
+/// Cuts texts into words as jieba does.
+pub fn jieba() -> Box<dyn Fn(&str) -> Vec<std::ops::Range<usize>>> {
+    hooks::jieba()
 }

@@ -59,7 +59,7 @@ fn encoding(input: &Value) -> Encoding {
         offsets: vec![Default::default(); n_tokens],
         sequence: vec![0; n_tokens],
         input_ids,
-        n_truncated_tokens: 0,
+        ..Encoding::default()
     }
 }
 

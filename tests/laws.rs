@@ -116,7 +116,7 @@ fn a_graph_of_fixed_length_limits_the_texts() {
     assert_eq!(model.max_tokens(), Some(16));
     let long = "好".repeat(40);
     let output = model.infer(&[text(&long)], &Call::default()).unwrap();
-    assert_eq!((output.encodings[0].len(), output.encodings[0].n_truncated_tokens), (16, 26));
+    assert_eq!((output.encodings[0].len(), output.encodings[0].n_truncated_tokens()), (16, 26));
 }
 
 #[test]

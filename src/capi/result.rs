@@ -288,7 +288,7 @@ pub unsafe extern "C" fn ernie_result_tokens(
             attention_mask: found.attention_mask.as_ptr(),
             offsets: found.offsets.as_ptr().cast(),
             sequence: found.sequence.as_ptr(),
-            n_truncated_tokens: found.n_truncated_tokens,
+            n_truncated_tokens: found.n_truncated_tokens(),
         };
         // SAFETY: the caller's obligation.
         unsafe { boundary::sized_output(tokens, filled, "tokens") }

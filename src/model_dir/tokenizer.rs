@@ -20,6 +20,15 @@ pub enum BertVariant {
     PaddleNlp,
 }
 
+/// Whose tokenizer of ERNIE-M. They differ in blanks before long words and around special tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErnieMVariant {
+    /// `ErnieMTokenizer` of PaddleNLP.
+    PaddleNlp,
+    /// `ErnieMTokenizer` of Hugging Face.
+    Hf,
+}
+
 /// How texts become tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -27,17 +36,24 @@ pub enum Scheme {
     Ernie,
     /// BERT's basic tokenizer and WordPiece.
     Bert(BertVariant),
+    /// Words by jieba and SentencePiece, of the 2021 `paddle-ernie` package.
+    ErnieTiny,
+    /// SentencePiece, and pieces split at ideographs, punctuation and digits.
+    ErnieM(ErnieMVariant),
     /// As a `tokenizer.json` says.
     TokenizerJson,
 }
 
 impl Scheme {
     /// All schemes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Ernie,
         Self::Bert(BertVariant::HfSlow),
         Self::Bert(BertVariant::HfFast),
         Self::Bert(BertVariant::PaddleNlp),
+        Self::ErnieTiny,
+        Self::ErnieM(ErnieMVariant::PaddleNlp),
+        Self::ErnieM(ErnieMVariant::Hf),
         Self::TokenizerJson,
     ];
 
@@ -49,7 +65,25 @@ impl Scheme {
             Self::Bert(BertVariant::HfSlow) => "bert",
             Self::Bert(BertVariant::HfFast) => "bert-fast",
             Self::Bert(BertVariant::PaddleNlp) => "bert-paddlenlp",
+            Self::ErnieTiny => "ernie-tiny",
+            Self::ErnieM(ErnieMVariant::PaddleNlp) => "ernie-m",
+            Self::ErnieM(ErnieMVariant::Hf) => "ernie-m-hf",
             Self::TokenizerJson => "tokenizer.json",
+        }
+    }
+
+    /// Whether texts are framed and cut as the 2021 `paddle-ernie` package does it.
+    #[must_use]
+    pub fn is_seed(self) -> bool {
+        matches!(self, Self::Ernie | Self::ErnieTiny)
+    }
+
+    /// Where the SentencePiece model of the scheme may lie in a directory.
+    fn sentencepiece_files(self) -> &'static [&'static str] {
+        match self {
+            Self::ErnieTiny => &["subword/spm_cased_simp_sampled.model", "spm_cased_simp_sampled.model"],
+            Self::ErnieM(_) => &["sentencepiece.bpe.model"],
+            Self::Ernie | Self::Bert(_) | Self::TokenizerJson => &[],
         }
     }
 
@@ -87,6 +121,8 @@ pub struct TokenizerSpec {
     pub vocab_path: Option<PathBuf>,
     /// `tokenizer.json`, where there is one.
     pub tokenizer_json_path: Option<PathBuf>,
+    /// The SentencePiece model, where the scheme has one.
+    pub sentencepiece_path: Option<PathBuf>,
     /// Whether texts are lower-cased.
     pub lowercase: bool,
     /// Whether accents are stripped; `None` means as [`lowercase`](Self::lowercase). Not for scheme `ernie`.
@@ -121,7 +157,8 @@ impl TokenizerSpec {
             dir: dir.to_owned(),
             vocab_path: present("vocab.txt"),
             tokenizer_json_path: present("tokenizer.json"),
-            lowercase: true,
+            sentencepiece_path: scheme.sentencepiece_files().iter().find_map(|name| present(name)),
+            lowercase: !matches!(scheme, Scheme::ErnieM(_)),
             strip_accents: None,
             split_cjk: true,
             cls: "[CLS]".into(),
@@ -156,7 +193,7 @@ impl TokenizerSpec {
             None => configs.scheme(dir)?,
         };
         let mut spec = Self::with_defaults(dir, scheme);
-        if let Scheme::Bert(_) | Scheme::TokenizerJson = scheme {
+        if !scheme.is_seed() {
             configs.apply(dir, &mut spec)?;
         }
         spec.check_files()?;
@@ -171,17 +208,33 @@ impl TokenizerSpec {
         Ok(spec)
     }
 
-    /// The scheme's file must be there.
+    /// The SentencePiece model.
+    ///
+    /// # Errors
+    /// * [`Error::NotFound`]: there is none.
+    pub fn sentencepiece_path(&self) -> Result<&Path> {
+        let name = self.scheme.sentencepiece_files().first().copied().unwrap_or("a SentencePiece model");
+        self.sentencepiece_path.as_deref().ok_or_else(|| self.missing(name))
+    }
+
+    /// The scheme's files must be there.
     fn check_files(&self) -> Result<()> {
         let (found, name) = match self.scheme {
             Scheme::TokenizerJson => (self.tokenizer_json_path.is_some(), "tokenizer.json"),
-            Scheme::Ernie | Scheme::Bert(_) => (self.vocab_path.is_some(), "vocab.txt"),
+            _ => (self.vocab_path.is_some(), "vocab.txt"),
         };
-        if found {
-            return Ok(());
+        if !found {
+            return Err(self.missing(name));
         }
+        if !self.scheme.sentencepiece_files().is_empty() {
+            self.sentencepiece_path()?;
+        }
+        Ok(())
+    }
+
+    fn missing(&self, name: &str) -> Error {
         let what = format!("no such file; tokenizer scheme {} needs it", self.scheme.name());
-        Err(Error::NotFound { path: self.dir.join(name), what })
+        Error::NotFound { path: self.dir.join(name), what }
     }
 }
 
@@ -209,11 +262,24 @@ impl Configs {
         let has = |name: &str| dir.join(name).symlink_metadata().is_ok();
         let class = self.tokenizer.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
         let model_type = self.model.get("model_type").and_then(Value::as_str).unwrap_or_default();
-        if let Some(scheme) = unsupported_scheme(dir, class, model_type) {
+        let paddlenlp = class == "ErnieTokenizer"
+            || self.model.contains_key("paddlenlp_version")
+            || has("model_state.pdparams")
+            || read_object(&dir.join("model_config.json"))?.contains_key("init_class");
+        if has("dict.wordseg.pickle") || (class == "ErnieTinyTokenizer" && !has("subword")) {
             return Err(Error::Unsupported(format!(
-                "{}: tokenizer scheme {scheme} is not supported yet",
+                "{}: PaddleNLP's ErnieTinyTokenizer is not supported: it cuts words by dict.wordseg.pickle; option tokenizer \
+                 = ernie-tiny cuts them by jieba instead, as the paddle-ernie package does",
                 dir.display()
             )));
+        }
+        if class == "ErnieTinyTokenizer" || Scheme::ErnieTiny.sentencepiece_files().iter().any(|name| has(name)) {
+            return Ok(Scheme::ErnieTiny);
+        }
+        let is_ernie_m = model_type == "ernie_m" || has("sentencepiece.bpe.model");
+        if class == "ErnieMTokenizer" || (is_ernie_m && !has("tokenizer.json")) {
+            let is_hf = !paddlenlp && (self.model.contains_key("transformers_version") || has("pytorch_model.bin"));
+            return Ok(Scheme::ErnieM(if is_hf { ErnieMVariant::Hf } else { ErnieMVariant::PaddleNlp }));
         }
         if has("ernie_config.json") {
             return Ok(Scheme::Ernie);
@@ -221,10 +287,6 @@ impl Configs {
         if has("tokenizer.json") {
             return Ok(Scheme::TokenizerJson);
         }
-        let paddlenlp = class == "ErnieTokenizer"
-            || self.model.contains_key("paddlenlp_version")
-            || has("model_state.pdparams")
-            || read_object(&dir.join("model_config.json"))?.contains_key("init_class");
         match class {
             _ if paddlenlp => Ok(Scheme::Bert(BertVariant::PaddleNlp)),
             "BertTokenizerFast" => Ok(Scheme::Bert(BertVariant::HfFast)),
@@ -258,7 +320,7 @@ impl Configs {
             spec.lowercase = lowercase;
         }
         // PaddleNLP passes none of these on to its basic tokenizer.
-        if spec.scheme != Scheme::Bert(BertVariant::PaddleNlp) {
+        if !matches!(spec.scheme, Scheme::Bert(BertVariant::PaddleNlp) | Scheme::ErnieM(_)) {
             spec.strip_accents = config.boolean("strip_accents")?;
             spec.split_cjk = config.boolean("tokenize_chinese_chars")?.unwrap_or(true);
         }
@@ -322,22 +384,6 @@ impl Configs {
         }
         Ok(tokens)
     }
-}
-
-/// The tokenizer of another kind that a directory holds.
-fn unsupported_scheme(dir: &Path, class: &str, model_type: &str) -> Option<&'static str> {
-    let has_tokenizer_json = dir.join("tokenizer.json").is_file();
-    if class == "ErnieMTokenizer"
-        || (!has_tokenizer_json && (model_type == "ernie_m" || dir.join("sentencepiece.bpe.model").is_file()))
-    {
-        return Some("ernie-m");
-    }
-    let has_subword_model = || {
-        std::fs::read_dir(dir.join("subword")).is_ok_and(|entries| {
-            entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "model"))
-        })
-    };
-    (class == "ErnieTinyTokenizer" || has_subword_model()).then_some("ernie-tiny")
 }
 
 /// A configuration file and typed access to its keys; `null` counts as absent.

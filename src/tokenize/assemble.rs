@@ -3,11 +3,12 @@
 //! Single: `[CLS] text [SEP]`; pair: `[CLS] text [SEP] pair [SEP]`. The references cut differently; each rule is stated
 //! at its function as lengths to keep, which makes it testable without texts.
 
-use super::encoding::{ADDED_TOKEN, EncodeOptions, Encoding, Pieces, Span, Truncation};
+use super::encoding::{ADDED_TOKEN, EncodeOptions, Encoding, Pieces, Span, Truncated, Truncation};
 use super::vocab::Vocab;
 use super::{SpecialIds, Texts};
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::{BertVariant, Scheme, TokenizerSpec};
+use std::ops::Range;
 use std::path::Path;
 
 /// Special tokens of a model and its way to put texts between them.
@@ -40,87 +41,77 @@ impl Frame {
         !(pair.is_empty() && self.scheme == Scheme::Bert(BertVariant::HfFast))
     }
 
-    /// Truncates and adds special tokens.
-    pub(super) fn assemble(
-        &self,
-        mut first: Pieces,
-        mut second: Option<Pieces>,
-        options: &EncodeOptions,
-    ) -> Result<Encoding> {
-        let n_before = first.len() + second.as_ref().map_or(0, Pieces::len);
-        if let Some(n_tokens) = options.seed_truncate_to {
-            if self.scheme != Scheme::Ernie {
-                return Err(Error::argument("seed_truncate_to is for tokenizer scheme ernie only"));
-            }
-            self.cut(&mut first, &mut second, |len_1, len_2| seed_rule(len_1, len_2, n_tokens));
+    /// Number of special tokens added to one text, or to a text and its pair.
+    pub(super) fn n_added_tokens(&self, texts: Texts) -> usize {
+        match texts {
+            Texts::Single => 2,
+            Texts::Pair if matches!(self.scheme, Scheme::ErnieM(_)) => 4,
+            Texts::Pair => 3,
         }
-        if self.scheme == Scheme::Ernie {
-            // The reference gives no second `[SEP]` to a pair without tokens.
-            second = second.filter(|pair| pair.len() > 0);
-        }
-        if let Some(max_tokens) = options.max_tokens {
-            self.limit(&mut first, &mut second, max_tokens, options)?;
-        }
-        let n_after = first.len() + second.as_ref().map_or(0, Pieces::len);
-        let mut encoding = self.join(first, second, options.add_special_tokens);
-        encoding.n_truncated_tokens = n_before - n_after;
-        Ok(encoding)
     }
 
-    /// Holds the sequence to `max_tokens`.
-    fn limit(
+    /// Truncates and adds special tokens. Appends one encoding, or one for each window.
+    pub(super) fn assemble(
         &self,
-        first: &mut Pieces,
-        second: &mut Option<Pieces>,
-        max_tokens: usize,
+        first: &Pieces,
+        second: Option<&Pieces>,
         options: &EncodeOptions,
+        out: &mut Vec<Encoding>,
     ) -> Result<()> {
-        let texts = if second.is_some() { Texts::Pair } else { Texts::Single };
-        let n_added = if options.add_special_tokens { 2 + usize::from(texts == Texts::Pair) } else { 0 };
-        let n_content = first.len() + second.as_ref().map_or(0, Pieces::len);
-        let budget = content_budget(max_tokens, n_added)?;
-        if n_content <= budget {
-            return Ok(());
-        }
-        if options.truncation == Truncation::Error {
-            return Err(too_long(texts, n_content + n_added, max_tokens));
-        }
-        let scheme = self.scheme;
-        self.cut(first, second, |len_1, len_2| match scheme {
-            Scheme::Ernie => {
-                let (len_1, len_2) = seed_rule(len_1, len_2, budget);
-                longest_first_rule(len_1, len_2, budget)
+        let mut kept = Lengths { first: first.len(), second: second.map(Pieces::len) };
+        let is_seed = self.scheme.is_seed();
+        if let Some(n_tokens) = options.seed_truncate_to {
+            if !is_seed {
+                return Err(seed_only());
             }
-            Scheme::Bert(BertVariant::HfSlow) => slow_rule(len_1, len_2, budget),
-            Scheme::Bert(BertVariant::PaddleNlp) => longest_first_rule(len_1, len_2, budget),
-            Scheme::Bert(BertVariant::HfFast) | Scheme::TokenizerJson => fast_rule(len_1, len_2, budget),
-        });
-        if self.scheme == Scheme::Ernie {
-            *second = second.take().filter(|pair| pair.len() > 0);
+            let (len_1, len_2) = seed_rule(kept.first, kept.second.unwrap_or(0), n_tokens);
+            kept = Lengths { first: len_1, second: kept.second.map(|_| len_2) };
+        }
+        // The reference gives no second `[SEP]` to a pair without tokens.
+        let drop_empty = |kept: Lengths| Lengths { second: kept.second.filter(|&len| len > 0 || !is_seed), ..kept };
+        kept = drop_empty(kept);
+        let mut windows = Windows::one(kept);
+        if let Some(max_tokens) = options.max_tokens {
+            let n_added = if options.add_special_tokens { self.n_added_tokens(kept.texts()) } else { 0 };
+            match kept.limit(max_tokens, n_added, options, self.scheme)? {
+                Limited::Kept(lengths) => windows = Windows::one(drop_empty(lengths)),
+                Limited::Windows(found) => windows = found,
+            }
+        }
+        let truncated = match windows.is_one() {
+            true => [first.truncated(windows.last.first), cut_of(second, windows.last.second)],
+            false => [first.truncated(kept.first), cut_of(second, kept.second)],
+        };
+        let n_windows = windows.len();
+        for window in 0..n_windows {
+            let (range_1, range_2) = windows.ranges(window);
+            let mut encoding = self.join(
+                (&first.ids[range_1.clone()], &first.spans[range_1]),
+                second.zip(range_2).map(|(second, range)| (&second.ids[range.clone()], &second.spans[range])),
+                options.add_special_tokens,
+            );
+            (encoding.truncated, encoding.window, encoding.n_windows) = (truncated, window, n_windows);
+            out.push(encoding);
         }
         Ok(())
     }
 
-    /// Cuts both texts to the lengths that `rule` gives for theirs; a single text is cut to what fits.
-    fn cut(&self, first: &mut Pieces, second: &mut Option<Pieces>, rule: impl Fn(usize, usize) -> (usize, usize)) {
-        let (len_1, len_2) = rule(first.len(), second.as_ref().map_or(0, Pieces::len));
-        first.truncate(len_1);
-        if let Some(second) = second {
-            second.truncate(len_2);
-        }
-    }
-
-    fn join(&self, first: Pieces, second: Option<Pieces>, add_special_tokens: bool) -> Encoding {
-        let n_tokens = first.len() + second.as_ref().map_or(0, Pieces::len) + 3;
+    fn join(&self, first: Part<'_>, second: Option<Part<'_>>, add_special_tokens: bool) -> Encoding {
+        let n_tokens = first.0.len() + second.map_or(0, |(ids, _)| ids.len()) + 4;
         let mut encoding = Encoding::with_capacity(n_tokens);
         if add_special_tokens {
             encoding.push_added(self.cls, 0);
         }
         encoding.append(first, 0);
+        // ERNIE-M has no token types; its tokenizer counts all behind the text to the pair.
+        let double_sep = matches!(self.scheme, Scheme::ErnieM(_)) && second.is_some();
         if add_special_tokens {
-            encoding.push_added(self.sep, 0);
+            encoding.push_added(self.sep, i64::from(double_sep));
         }
         if let Some(second) = second {
+            if add_special_tokens && double_sep {
+                encoding.push_added(self.sep, 1);
+            }
             encoding.append(second, 1);
             if add_special_tokens {
                 encoding.push_added(self.sep, 1);
@@ -129,6 +120,13 @@ impl Frame {
         encoding.attention_mask.resize(encoding.input_ids.len(), 1);
         encoding
     }
+}
+
+/// Ids of a text's tokens and what they cover.
+type Part<'a> = (&'a [i64], &'a [Span]);
+
+fn cut_of(pieces: Option<&Pieces>, kept: Option<usize>) -> Truncated {
+    pieces.map_or_else(Truncated::default, |pieces| pieces.truncated(kept.unwrap_or(0)))
 }
 
 impl Encoding {
@@ -140,28 +138,149 @@ impl Encoding {
     }
 
     /// Appends the tokens of the text (0) or the pair (1).
-    fn append(&mut self, pieces: Pieces, sequence: u8) {
-        self.input_ids.extend_from_slice(&pieces.ids);
-        self.offsets.extend_from_slice(&pieces.spans);
+    fn append(&mut self, (ids, spans): Part<'_>, sequence: u8) {
+        self.input_ids.extend_from_slice(ids);
+        self.offsets.extend_from_slice(spans);
         self.token_type_ids.resize(self.input_ids.len(), i64::from(sequence));
         self.sequence.resize(self.input_ids.len(), sequence);
     }
 }
 
-/// Tokens left for the texts.
-pub(super) fn content_budget(max_tokens: usize, n_added: usize) -> Result<usize> {
-    max_tokens
-        .checked_sub(n_added)
-        .ok_or_else(|| Error::argument(format!("max_tokens {max_tokens} has no room for the {n_added} special tokens")))
+/// The error for `seed_truncate_to` with a scheme that has no such rule.
+pub(super) fn seed_only() -> Error {
+    Error::argument("seed_truncate_to is for tokenizer schemes ernie and ernie-tiny only")
 }
 
-/// The error for a sequence of `n_tokens`.
-pub(super) fn too_long(texts: Texts, n_tokens: usize, max_tokens: usize) -> Error {
-    let what = match texts {
-        Texts::Single => "the text",
-        Texts::Pair => "the text with its pair",
-    };
-    Error::TextTooLong { what: what.into(), n_tokens, max_tokens }
+/// How many content tokens two texts have, or keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lengths {
+    /// Of the text.
+    pub(super) first: usize,
+    /// Of the pair, if there is one.
+    pub(super) second: Option<usize>,
+}
+
+/// What [`Lengths::limit`] gives.
+#[derive(Debug)]
+pub(super) enum Limited {
+    /// Both are cut to these lengths.
+    Kept(Lengths),
+    /// Nothing is cut.
+    Windows(Windows),
+}
+
+impl Lengths {
+    pub(super) fn texts(self) -> Texts {
+        if self.second.is_some() { Texts::Pair } else { Texts::Single }
+    }
+
+    fn sum(self) -> usize {
+        self.first + self.second.unwrap_or(0)
+    }
+
+    /// What is left where a sequence has room for `max_tokens`, of which `n_added` are special.
+    ///
+    /// # Errors
+    /// * [`Error::InvalidArgument`]: no room for the special tokens, or a stride of 0.
+    /// * [`Error::TextTooLong`]: and it must not be cut, or that would leave nothing of what may be.
+    pub(super) fn limit(
+        self,
+        max_tokens: usize,
+        n_added: usize,
+        options: &EncodeOptions,
+        scheme: Scheme,
+    ) -> Result<Limited> {
+        let budget = max_tokens.checked_sub(n_added).ok_or_else(|| {
+            Error::argument(format!("max_tokens {max_tokens} has no room for the {n_added} special tokens"))
+        })?;
+        if options.truncation == Truncation::Windows && options.doc_stride == 0 {
+            return Err(Error::argument("doc_stride is 0, windows must move"));
+        }
+        if self.sum() <= budget {
+            return Ok(Limited::Kept(self));
+        }
+        let too_long =
+            |what: &str| Error::TextTooLong { what: what.into(), n_tokens: self.sum() + n_added, max_tokens };
+        let (len_1, len_2) = (self.first, self.second.unwrap_or(0));
+        let (kept_1, kept_2) = match (options.truncation, self.second) {
+            (Truncation::Error, None) => return Err(too_long("the text")),
+            (Truncation::Error, Some(_)) => return Err(too_long("the text with its pair")),
+            (Truncation::Windows, None) if budget == 0 => return Err(too_long("the text")),
+            (Truncation::Windows, None) => return Ok(Limited::Windows(Windows::of(self, budget, options.doc_stride))),
+            (Truncation::Windows, Some(_)) => {
+                let room = budget.checked_sub(len_1).filter(|&room| room > 0);
+                let room = room.ok_or_else(|| too_long("the text leaves no room for windows of its pair: it"))?;
+                return Ok(Limited::Windows(Windows::of(self, room, options.doc_stride)));
+            }
+            (Truncation::OnlySecond, None) => return Err(too_long("the text, which may not be cut,")),
+            (_, None) => (budget, 0),
+            (Truncation::OnlyFirst, Some(_)) => match budget.checked_sub(len_2).filter(|&len| len > 0) {
+                Some(kept) => (kept, len_2),
+                None => return Err(too_long("the text with its pair, which may not be cut,")),
+            },
+            (Truncation::OnlySecond, Some(_)) => match budget.checked_sub(len_1).filter(|&len| len > 0) {
+                Some(kept) => (len_1, kept),
+                None => return Err(too_long("the text, which may not be cut, with its pair")),
+            },
+            (Truncation::Truncate, Some(_)) if scheme.is_seed() => {
+                let (len_1, len_2) = seed_rule(len_1, len_2, budget);
+                longest_first_rule(len_1, len_2, budget)
+            }
+            (Truncation::Truncate | Truncation::LongestFirst, Some(_)) => match scheme {
+                Scheme::Bert(BertVariant::HfFast) | Scheme::TokenizerJson => fast_rule(len_1, len_2, budget),
+                _ => longest_first_rule(len_1, len_2, budget),
+            },
+        };
+        Ok(Limited::Kept(Self { first: kept_1, second: self.second.map(|_| kept_2) }))
+    }
+}
+
+/// Windows of the pair, or of the text where there is no pair; one where everything fits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    /// What all windows together hold.
+    last: Lengths,
+    /// Tokens of a window of the text that is cut.
+    room: usize,
+    /// Where the next window begins.
+    step: usize,
+}
+
+impl Windows {
+    fn one(lengths: Lengths) -> Self {
+        Self { last: lengths, room: usize::MAX, step: usize::MAX }
+    }
+
+    fn of(lengths: Lengths, room: usize, doc_stride: usize) -> Self {
+        Self { last: lengths, room, step: doc_stride.min(room) }
+    }
+
+    fn is_one(&self) -> bool {
+        self.room == usize::MAX
+    }
+
+    fn windowed(&self) -> usize {
+        self.last.second.unwrap_or(self.last.first)
+    }
+
+    /// Tokens of a window, and by how many the next one begins later.
+    pub(super) fn room_and_step(&self) -> (usize, usize) {
+        (self.room, self.step)
+    }
+
+    fn len(&self) -> usize {
+        1 + self.windowed().saturating_sub(self.room).div_ceil(self.step)
+    }
+
+    /// The tokens of the text and of the pair in a window.
+    fn ranges(&self, window: usize) -> (Range<usize>, Option<Range<usize>>) {
+        let begin = window * self.step;
+        let range = begin..begin.saturating_add(self.room).min(self.windowed());
+        match self.last.second {
+            Some(_) => (0..self.last.first, Some(range)),
+            None => (range, None),
+        }
+    }
 }
 
 /// `truncate` of paddle-ernie, whose results are ends of Python slices: a negative one counts from the back. It can keep
@@ -186,7 +305,7 @@ fn slice_len(len: usize, end: i64) -> usize {
     }
 }
 
-/// PaddleNLP: one token after another is taken from the longer text, from the second if both are equally long.
+/// PaddleNLP and `truncate_sequences` of transformers: one token after another is taken from the longer text, from the second if both are equally long.
 fn longest_first_rule(len_1: usize, len_2: usize, budget: usize) -> (usize, usize) {
     let excess = (len_1 + len_2).saturating_sub(budget);
     let difference = len_1.abs_diff(len_2);
@@ -198,13 +317,8 @@ fn longest_first_rule(len_1: usize, len_2: usize, budget: usize) -> (usize, usiz
     (equal.saturating_sub(rest / 2), equal.saturating_sub(rest - rest / 2))
 }
 
-/// `truncate_sequences` of transformers.
-fn slow_rule(len_1: usize, len_2: usize, budget: usize) -> (usize, usize) {
-    longest_first_rule(len_1, len_2, budget)
-}
-
 /// `truncate_encodings` of the tokenizers crate: a tie cuts the first text, an odd token goes to the longer one.
-pub(super) fn fast_rule(len_1: usize, len_2: usize, budget: usize) -> (usize, usize) {
+fn fast_rule(len_1: usize, len_2: usize, budget: usize) -> (usize, usize) {
     if len_1 + len_2 <= budget {
         return (len_1, len_2);
     }
@@ -238,7 +352,6 @@ mod tests {
     #[test]
     fn ties_differ_between_the_references() {
         assert_eq!(fast_rule(17, 17, 13), (6, 7));
-        assert_eq!(slow_rule(17, 17, 13), (7, 6));
         assert_eq!(longest_first_rule(17, 17, 13), (7, 6));
     }
 
@@ -257,14 +370,14 @@ mod tests {
 
         #[test]
         fn no_rule_keeps_more_than_there_is(len_1 in 0..90_usize, len_2 in 0..90_usize, budget in 0..100_usize) {
-            for rule in [seed_rule, longest_first_rule, slow_rule, fast_rule] {
+            for rule in [seed_rule, longest_first_rule, fast_rule] {
                 let (kept_1, kept_2) = rule(len_1, len_2, budget);
                 prop_assert!(kept_1 <= len_1 && kept_2 <= len_2);
                 if len_1 + len_2 <= budget {
                     prop_assert_eq!((kept_1, kept_2), (len_1, len_2));
                 }
             }
-            for rule in [longest_first_rule, slow_rule, fast_rule] {
+            for rule in [longest_first_rule, fast_rule] {
                 let (kept_1, kept_2) = rule(len_1, len_2, budget);
                 prop_assert_eq!(kept_1 + kept_2, budget.min(len_1 + len_2));
             }

@@ -1,5 +1,8 @@
 //! The plain data of this stage: what a caller may ask for and what an encoded text is.
 
+use crate::error::{Error, Result};
+use std::ops::Range;
+
 /// A half-open range of bytes of the caller's text.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,8 +16,17 @@ pub struct Span {
 /// Value of [`Encoding::sequence`] for tokens that come from neither text.
 pub const ADDED_TOKEN: u8 = 255;
 
+/// What truncation cut from the end of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// Tokens that were cut, 0 when nothing was.
+    pub n_tokens: usize,
+    /// The bytes of the text that they cover; `0..0` when nothing was cut.
+    pub span: Span,
+}
+
 /// One text, or one text and its pair, as a model takes it. All vectors have one entry per token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
     /// Token ids, special tokens included.
     pub input_ids: Vec<i64>,
@@ -27,8 +39,21 @@ pub struct Encoding {
     pub offsets: Vec<Span>,
     /// Where each token is from: 0 the text, 1 the pair, [`ADDED_TOKEN`] neither.
     pub sequence: Vec<u8>,
-    /// Tokens of the text and pair that truncation cut, 0 when nothing was.
-    pub n_truncated_tokens: usize,
+    /// What truncation cut from the text and from the pair. Windows cut nothing: another one has it.
+    pub truncated: [Truncated; 2],
+    /// Which text of a call this is of, 0 where there is only one.
+    pub input: usize,
+    /// Which window of its text this is, from 0.
+    pub window: usize,
+    /// How many windows the text has; 1 unless it was too long and [`Truncation::Windows`] was asked for.
+    pub n_windows: usize,
+}
+
+impl Default for Encoding {
+    /// No tokens.
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
 }
 
 impl Encoding {
@@ -40,8 +65,47 @@ impl Encoding {
             attention_mask: Vec::with_capacity(n_tokens),
             offsets: Vec::with_capacity(n_tokens),
             sequence: Vec::with_capacity(n_tokens),
-            n_truncated_tokens: 0,
+            truncated: [Truncated::default(); 2],
+            input: 0,
+            window: 0,
+            n_windows: 1,
         }
+    }
+
+    /// Tokens of the text and pair that truncation cut, 0 when nothing was.
+    #[must_use]
+    pub fn n_truncated_tokens(&self) -> usize {
+        self.truncated.iter().map(|truncated| truncated.n_tokens).sum()
+    }
+
+    /// The fragment of a text that tokens cover: which text (0 the text, 1 the pair) and its bytes. Added tokens count for
+    /// nothing; `None` where there are no others.
+    ///
+    /// # Errors
+    /// * [`Error::InvalidArgument`]: the range is not in the encoding, or holds tokens of both texts.
+    pub fn fragment(&self, tokens: Range<usize>) -> Result<Option<(u8, Span)>> {
+        let Some(sequences) = self.sequence.get(tokens.clone()) else {
+            return Err(Error::argument(format!(
+                "tokens {}..{} are not a range of the {} there are",
+                tokens.start,
+                tokens.end,
+                self.len()
+            )));
+        };
+        let mut found: Option<(u8, Span)> = None;
+        for (&sequence, span) in sequences.iter().zip(&self.offsets[tokens]) {
+            if sequence == ADDED_TOKEN {
+                continue;
+            }
+            match &mut found {
+                None => found = Some((sequence, *span)),
+                Some((known, covered)) if *known == sequence => {
+                    *covered = Span { begin: covered.begin.min(span.begin), end: covered.end.max(span.end) };
+                }
+                Some(_) => return Err(Error::argument("the tokens are of both the text and its pair")),
+            }
+        }
+        Ok(found)
     }
 
     /// Number of tokens.
@@ -63,8 +127,16 @@ pub enum Truncation {
     /// Cut it, by the rule of its scheme.
     #[default]
     Truncate,
-    /// Refuse it with [`Error::TextTooLong`](crate::error::Error::TextTooLong).
+    /// Refuse it with [`Error::TextTooLong`].
     Error,
+    /// Cut the longer of text and pair until both fit; in case of a tie as the reference of the scheme does.
+    LongestFirst,
+    /// Cut the text, never the pair.
+    OnlyFirst,
+    /// Cut the pair, never the text.
+    OnlySecond,
+    /// Cut nothing: give windows of the pair, or of the text where there is no pair, each with all of the other.
+    Windows,
 }
 
 /// What `[MASK]`, `[SEP]` and the like mean when they stand in a text.
@@ -85,6 +157,9 @@ pub enum SpecialTokensInDecoded {
     Skip,
     /// Write their names.
     Keep,
+    /// Ids are what a generator wrote: end at the first `[SEP]`, write `[PAD]` and `[UNK]` as nothing and the others by
+    /// their names, as the reference script of ERNIE-GEN does.
+    Generated,
 }
 
 /// How [`encode`](super::Tokenizer::encode) encodes.
@@ -99,9 +174,16 @@ pub struct EncodeOptions {
     /// Whether `[CLS]` and `[SEP]` are added.
     pub add_special_tokens: bool,
     /// `truncate_to` of the 2021 tokenizer, reproduced exactly, oddities included: it counts content tokens only and
-    /// may keep more than it says. Only scheme `ernie` has it; [`max_tokens`](Self::max_tokens) holds besides.
+    /// may keep more than it says. Only schemes `ernie` and `ernie-tiny` have it; [`max_tokens`](Self::max_tokens) holds
+    /// besides.
     pub seed_truncate_to: Option<usize>,
+    /// With [`Truncation::Windows`]: by how many tokens a window begins after the one before, at least 1. Windows never
+    /// leave a gap: they move by their own length at most.
+    pub doc_stride: usize,
 }
+
+/// [`EncodeOptions::doc_stride`] of the reference scripts.
+pub const DEFAULT_DOC_STRIDE: usize = 128;
 
 impl Default for EncodeOptions {
     /// No limit, special tokens recognised and added.
@@ -112,6 +194,7 @@ impl Default for EncodeOptions {
             special_tokens_in_text: SpecialTokensInText::default(),
             add_special_tokens: true,
             seed_truncate_to: None,
+            doc_stride: DEFAULT_DOC_STRIDE,
         }
     }
 }
@@ -143,9 +226,15 @@ impl Pieces {
         self.ids.len()
     }
 
-    /// Keeps the first `n_tokens`.
-    pub(crate) fn truncate(&mut self, n_tokens: usize) {
-        self.ids.truncate(n_tokens);
-        self.spans.truncate(n_tokens);
+    /// What is cut where the first `n_tokens` are kept.
+    pub(crate) fn truncated(&self, n_tokens: usize) -> Truncated {
+        truncated(self.spans.get(n_tokens..).unwrap_or_default())
     }
+}
+
+/// What is cut with tokens that cover these bytes.
+pub(crate) fn truncated(spans: &[Span]) -> Truncated {
+    let begin = spans.first().map_or(0, |span| span.begin);
+    let end = spans.iter().map(|span| span.end).max().unwrap_or(0);
+    Truncated { n_tokens: spans.len(), span: Span { begin, end } }
 }

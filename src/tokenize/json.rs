@@ -4,15 +4,14 @@
 //! both texts of a pair are cut as the fast tokenizers do it with `longest_first`. The content of the texts is encoded
 //! without post-processor, cut, and only then framed, so that nothing is processed twice.
 
-use super::assemble::{content_budget, fast_rule, too_long};
-use super::encoding::ADDED_TOKEN;
+use super::assemble::{Lengths, Limited, seed_only};
+use super::encoding::{ADDED_TOKEN, Truncated, truncated};
 use super::{
-    EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, Truncation,
-    outside_vocabulary,
+    EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, outside_vocabulary,
 };
 use crate::bounded_file;
 use crate::error::{Error, Result, Source};
-use crate::model_dir::tokenizer::TokenizerSpec;
+use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -68,24 +67,54 @@ impl JsonTokenizer {
         Ok(Self { path, content, plain: OnceLock::new(), processor, special_ids, all_special, vocab_size })
     }
 
-    /// See [`Tokenizer::encode`](super::Tokenizer::encode).
-    pub(super) fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
+    /// See [`Tokenizer::encode_windows`](super::Tokenizer::encode_windows).
+    pub(super) fn encode(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        options: &EncodeOptions,
+        out: &mut Vec<Encoding>,
+    ) -> Result<()> {
         if options.seed_truncate_to.is_some() {
-            return Err(Error::argument("seed_truncate_to is for tokenizer scheme ernie only"));
+            return Err(seed_only());
         }
         // In Python an empty pair counts as none.
         let pair = pair.filter(|pair| !pair.is_empty());
         let mut first = self.cut(text, options.special_tokens_in_text)?;
         let mut second = pair.map(|pair| self.cut(pair, options.special_tokens_in_text)).transpose()?;
-        let n_before = first.len() + second.as_ref().map_or(0, |second| second.len());
+        let lengths = Lengths { first: first.len(), second: second.as_ref().map(|second| second.len()) };
+        let mut truncated = [Truncated::default(); 2];
+        let mut others = Vec::new();
         if let Some(max_tokens) = options.max_tokens {
-            self.limit(&mut first, &mut second, max_tokens, options)?;
+            let n_added = if options.add_special_tokens { self.n_added_tokens(lengths.texts()) } else { 0 };
+            match lengths.limit(max_tokens, n_added, options, Scheme::TokenizerJson)? {
+                Limited::Kept(kept) => {
+                    truncated[0] = truncate(&mut first, text, kept.first);
+                    if let (Some(second), Some(kept)) = (&mut second, kept.second) {
+                        truncated[1] = truncate(second, pair.unwrap_or_default(), kept);
+                    }
+                }
+                Limited::Windows(windows) => {
+                    let (room, step) = windows.room_and_step();
+                    let windowed = second.as_mut().unwrap_or(&mut first);
+                    windowed.truncate(room, room - step, TruncationDirection::Right);
+                    others = windowed.take_overflowing();
+                }
+            }
         }
-        let n_after = first.len() + second.as_ref().map_or(0, |second| second.len());
-        let framed = self.frame(first, second, options.add_special_tokens)?;
-        let mut encoding = convert(&framed, text, pair.unwrap_or_default());
-        encoding.n_truncated_tokens = n_before - n_after;
-        Ok(encoding)
+        let n_windows = 1 + others.len();
+        for (window, other) in std::iter::once(None).chain(others.into_iter().map(Some)).enumerate() {
+            let (first, second) = match (other, &second) {
+                (None, _) => (first.clone(), second.clone()),
+                (Some(window), Some(_)) => (first.clone(), Some(window)),
+                (Some(window), None) => (window, None),
+            };
+            let framed = self.frame(first, second, options.add_special_tokens)?;
+            let mut encoding = convert(&framed, text, pair.unwrap_or_default());
+            (encoding.truncated, encoding.window, encoding.n_windows) = (truncated, window, n_windows);
+            out.push(encoding);
+        }
+        Ok(())
     }
 
     /// The content tokens of one text.
@@ -106,32 +135,6 @@ impl JsonTokenizer {
             )));
         }
         Ok(encoding)
-    }
-
-    /// Holds the sequence to `max_tokens`.
-    fn limit(
-        &self,
-        first: &mut tokenizers::Encoding,
-        second: &mut Option<tokenizers::Encoding>,
-        max_tokens: usize,
-        options: &EncodeOptions,
-    ) -> Result<()> {
-        let texts = if second.is_some() { Texts::Pair } else { Texts::Single };
-        let n_added = if options.add_special_tokens { self.n_added_tokens(texts) } else { 0 };
-        let budget = content_budget(max_tokens, n_added)?;
-        let (len_1, len_2) = (first.len(), second.as_ref().map_or(0, |second| second.len()));
-        if len_1 + len_2 <= budget {
-            return Ok(());
-        }
-        if options.truncation == Truncation::Error {
-            return Err(too_long(texts, len_1 + len_2 + n_added, max_tokens));
-        }
-        let (kept_1, kept_2) = if second.is_some() { fast_rule(len_1, len_2, budget) } else { (budget, 0) };
-        truncate(first, kept_1);
-        if let Some(second) = second {
-            truncate(second, kept_2);
-        }
-        Ok(())
     }
 
     /// Adds the file's special tokens and sets the type ids.
@@ -161,7 +164,7 @@ impl JsonTokenizer {
 
     /// See [`Tokenizer::decode`](super::Tokenizer::decode).
     pub(super) fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
-        let checked: Vec<u32> = ids
+        let mut checked: Vec<u32> = ids
             .iter()
             .enumerate()
             .map(|(index, &id)| {
@@ -169,6 +172,12 @@ impl JsonTokenizer {
                 known.ok_or_else(|| outside_vocabulary(index, id, self.vocab_size))
             })
             .collect::<Result<_>>()?;
+        let is = |id: &u32, special: Option<i64>| Some(i64::from(*id)) == special;
+        if special_tokens == SpecialTokensInDecoded::Generated {
+            let end = checked.iter().position(|id| is(id, self.special_ids.sep));
+            checked.truncate(end.unwrap_or(checked.len()));
+            checked.retain(|id| !is(id, self.special_ids.pad) && !is(id, self.special_ids.unk));
+        }
         let skip = special_tokens == SpecialTokensInDecoded::Skip;
         guarded(&self.path, || self.content.decode(&checked, skip))
     }
@@ -216,12 +225,20 @@ fn failed(path: &Path, source: Source) -> Error {
     Error::model_from(path, "not a usable tokenizer.json", source)
 }
 
-/// Keeps the first tokens. What is cut is thrown away, because merging would combine it with everything else.
-fn truncate(encoding: &mut tokenizers::Encoding, n_tokens: usize) {
+/// Keeps the first tokens of those of `text` and tells what was cut. That is thrown away, because merging would combine it
+/// with everything else.
+fn truncate(encoding: &mut tokenizers::Encoding, text: &str, n_tokens: usize) -> Truncated {
+    let offsets = encoding.get_offsets().get(n_tokens..).unwrap_or_default();
+    let spans: Vec<Span> = offsets.iter().map(|&(begin, end)| on_boundaries(text, begin, end)).collect();
     if encoding.len() > n_tokens {
         encoding.truncate(n_tokens, 0, TruncationDirection::Right);
         drop(encoding.take_overflowing());
     }
+    truncated(&spans)
+}
+
+fn on_boundaries(text: &str, begin: usize, end: usize) -> Span {
+    Span { begin: text.floor_char_boundary(begin), end: text.ceil_char_boundary(end) }
 }
 
 fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
@@ -238,8 +255,7 @@ fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
             None => (ADDED_TOKEN, ""),
         };
         let (begin, end) = framed.get_offsets().get(index).copied().unwrap_or_default();
-        let (begin, end) = (source.floor_char_boundary(begin), source.ceil_char_boundary(end));
-        encoding.offsets.push(Span { begin, end });
+        encoding.offsets.push(on_boundaries(source, begin, end));
         encoding.sequence.push(sequence);
     }
     encoding

@@ -5,18 +5,29 @@
 //! [`model_dir::tokenizer`](crate::model_dir::tokenizer), not here. Padding and batches are not here either.
 //!
 //! Rooms: `vocab` reads `vocab.txt`, `trie` and `wordpiece` cut words into pieces, `special` finds special tokens in a
-//! text, `ernie` and `bert` are the two schemes of our own, `json` runs `tokenizer.json` files (the only place naming
-//! the `tokenizers` crate), `assemble` truncates and adds special tokens, `unicode` holds the tables.
+//! text; `ernie`, `bert`, `ernie_tiny` and `ernie_m` are the schemes of our own, the last two over `sentencepiece` models
+//! and `ernie_tiny` over `jieba` (the only place naming the `jieba-rs` crate); `json` runs `tokenizer.json` files (the only
+//! place naming the `tokenizers` crate); `assemble` truncates and adds special tokens, `decode` is the way back; `case` and
+//! `unicode` know characters, `alignment` leads normalised text back to the caller's.
 //!
 //! Invariants: offsets are bytes of the caller's text, on character boundaries, and do not go back; the cost is
 //! linear in the length of a text; a [`Tokenizer`] is immutable and can be used by any number of threads.
 
+mod alignment;
 mod assemble;
 mod bert;
+mod case;
+mod decode;
 mod encoding;
 mod ernie;
+mod ernie_m;
+mod ernie_tiny;
+#[cfg(feature = "test-hooks")]
+pub(crate) mod hooks;
+mod jieba;
 mod json;
 mod nfc;
+mod sentencepiece;
 mod special;
 mod trie;
 mod unicode;
@@ -27,7 +38,8 @@ mod wordpiece;
 mod words;
 
 pub use encoding::{
-    ADDED_TOKEN, EncodeOptions, Encoding, Span, SpecialTokensInDecoded, SpecialTokensInText, Truncation,
+    ADDED_TOKEN, DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, Span, SpecialTokensInDecoded, SpecialTokensInText,
+    Truncated, Truncation,
 };
 
 use crate::error::{Error, Result};
@@ -63,13 +75,17 @@ struct Own {
 enum Cutter {
     Ernie(Box<ernie::ErnieCutter>),
     Bert(Box<bert::BertCutter>),
+    ErnieTiny(Box<ernie_tiny::ErnieTinyCutter>),
+    ErnieM(Box<ernie_m::ErnieMCutter>),
 }
 
 impl Cutter {
-    fn cut(&self, text: &str, special: SpecialTokensInText) -> Pieces {
+    fn cut(&self, text: &str, special: SpecialTokensInText, vocab: &Vocab) -> Pieces {
         match self {
             Self::Ernie(cutter) => cutter.cut(text, special),
             Self::Bert(cutter) => cutter.cut(text, special),
+            Self::ErnieTiny(cutter) => cutter.cut(text, special, vocab),
+            Self::ErnieM(cutter) => cutter.cut(text, special, vocab),
         }
     }
 }
@@ -83,7 +99,7 @@ impl Tokenizer {
     pub fn open(spec: &TokenizerSpec) -> Result<Self> {
         let engine = match spec.scheme {
             Scheme::TokenizerJson => Engine::Json(Box::new(json::JsonTokenizer::open(spec)?)),
-            Scheme::Ernie | Scheme::Bert(_) => Engine::Own(Box::new(Own::open(spec)?)),
+            _ => Engine::Own(Box::new(Own::open(spec)?)),
         };
         Ok(Self { scheme: spec.scheme, engine })
     }
@@ -92,14 +108,38 @@ impl Tokenizer {
     ///
     /// # Errors
     /// * [`Error::TextTooLong`]: the text has too many tokens and truncation is [`Truncation::Error`].
-    /// * [`Error::InvalidArgument`]: `max_tokens` has no room for the special tokens, or `seed_truncate_to` is given to
-    ///   another scheme than `ernie`.
+    /// * [`Error::InvalidArgument`]: `max_tokens` has no room for the special tokens, `seed_truncate_to` is given to
+    ///   another scheme than `ernie` and `ernie-tiny`, or truncation is [`Truncation::Windows`].
     /// * [`Error::Unsupported`]: the `tokenizer.json` cannot treat special tokens as plain text.
     pub fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
-        match &self.engine {
-            Engine::Own(own) => own.encode(text, pair, options),
-            Engine::Json(json) => json.encode(text, pair, options),
+        if options.truncation == Truncation::Windows {
+            return Err(Error::argument("truncation windows gives several encodings, this wants one"));
         }
+        let mut one = Vec::with_capacity(1);
+        self.encode_windows(text, pair, options, &mut one)?;
+        one.pop().ok_or_else(|| Error::Internal("no encoding".into()))
+    }
+
+    /// Encodes a text, or a text and its pair, and appends to `out` what it gives: one encoding, or its windows in order
+    /// where truncation is [`Truncation::Windows`]. After an error nothing was appended.
+    ///
+    /// # Errors
+    /// * [`Error::TextTooLong`]: the text has too many tokens and must not be cut, or what must not be cut leaves no room
+    ///   for the rest.
+    /// * [`Error::InvalidArgument`], [`Error::Unsupported`]: as [`encode`](Self::encode), and a stride of 0.
+    pub fn encode_windows(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        options: &EncodeOptions,
+        out: &mut Vec<Encoding>,
+    ) -> Result<()> {
+        let n_before = out.len();
+        let done = match &self.engine {
+            Engine::Own(own) => own.encode(text, pair, options, out),
+            Engine::Json(json) => json.encode(text, pair, options, out),
+        };
+        done.inspect_err(|_| out.truncate(n_before))
     }
 
     /// Writes ids as text: pieces beginning with `##` are joined to what is before them, the rest is separated by
@@ -109,7 +149,7 @@ impl Tokenizer {
     /// * [`Error::InvalidArgument`]: an id is outside the vocabulary; the message names it and its index.
     pub fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
         match &self.engine {
-            Engine::Own(own) => own.decode(ids, special_tokens),
+            Engine::Own(own) => decode::decode(&own.vocab, &own.frame.ids, self.scheme, ids, special_tokens),
             Engine::Json(json) => json.decode(ids, special_tokens),
         }
     }
@@ -154,7 +194,7 @@ impl Tokenizer {
     #[must_use]
     pub fn n_added_tokens(&self, texts: Texts) -> usize {
         match &self.engine {
-            Engine::Own(_) => 2 + usize::from(texts == Texts::Pair),
+            Engine::Own(own) => own.frame.n_added_tokens(texts),
             Engine::Json(json) => json.n_added_tokens(texts),
         }
     }
@@ -209,6 +249,16 @@ impl Own {
             Scheme::Bert(variant) => {
                 Cutter::Bert(Box::new(bert::BertCutter::new(variant, &vocab, spec, frame.ids, frame.unk)))
             }
+            Scheme::ErnieTiny => {
+                let model = spec.sentencepiece_path()?;
+                let cutter = ernie_tiny::ErnieTinyCutter::open(model, &vocab, spec, frame.ids, frame.unk)?;
+                Cutter::ErnieTiny(Box::new(cutter))
+            }
+            Scheme::ErnieM(variant) => {
+                let model = spec.sentencepiece_path()?;
+                let cutter = ernie_m::ErnieMCutter::open(variant, model, &vocab, spec, frame.ids, frame.unk)?;
+                Cutter::ErnieM(Box::new(cutter))
+            }
             Scheme::Ernie | Scheme::TokenizerJson => {
                 Cutter::Ernie(Box::new(ernie::ErnieCutter::new(&vocab, spec, frame.ids, frame.unk)))
             }
@@ -216,32 +266,11 @@ impl Own {
         Ok(Self { vocab, cutter, frame })
     }
 
-    fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions) -> Result<Encoding> {
-        let first = self.cutter.cut(text, options.special_tokens_in_text);
-        let second = pair
-            .filter(|pair| self.frame.keeps_pair_text(pair))
-            .map(|pair| self.cutter.cut(pair, options.special_tokens_in_text));
-        self.frame.assemble(first, second, options)
-    }
-
-    fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
-        let mut text = String::new();
-        for (index, &id) in ids.iter().enumerate() {
-            let token = self.vocab.token(id).ok_or_else(|| outside_vocabulary(index, id, self.vocab.len()))?;
-            if special_tokens == SpecialTokensInDecoded::Skip && self.frame.ids.contains(id) {
-                continue;
-            }
-            match token.strip_prefix("##") {
-                Some(rest) if !text.is_empty() => text.push_str(rest),
-                _ => {
-                    if !text.is_empty() {
-                        text.push(' ');
-                    }
-                    text.push_str(token);
-                }
-            }
-        }
-        Ok(text)
+    fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions, out: &mut Vec<Encoding>) -> Result<()> {
+        let cut = |text: &str| self.cutter.cut(text, options.special_tokens_in_text, &self.vocab);
+        let first = cut(text);
+        let second = pair.filter(|pair| self.frame.keeps_pair_text(pair)).map(cut);
+        self.frame.assemble(&first, second.as_ref(), options, out)
     }
 }
 

@@ -168,7 +168,7 @@ fn too_long_texts_and_too_small_limits_are_told() {
         let error = tokenizer.encode("i", Some("i"), &limit(2, Truncation::Truncate)).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
         let cut = tokenizer.encode("i i i i", None, &limit(4, Truncation::Truncate)).unwrap();
-        assert_eq!((cut.len(), cut.n_truncated_tokens), (4, 2));
+        assert_eq!((cut.len(), cut.n_truncated_tokens()), (4, 2));
     }
 }
 
@@ -323,7 +323,7 @@ proptest! {
             let cut = EncodeOptions { max_tokens: Some(n), ..options };
             let cut = tokenizer.encode(&text, pair.as_deref(), &cut).unwrap();
             prop_assert!(cut.len() <= n);
-            prop_assert_eq!(cut.n_truncated_tokens == 0, whole.len() <= n);
+            prop_assert_eq!(cut.n_truncated_tokens() == 0, whole.len() <= n);
             if whole.len() <= n {
                 prop_assert_eq!(cut, whole);
             }
@@ -338,8 +338,8 @@ proptest! {
         let encode = |tokenizer: &Tokenizer| tokenizer.encode(&text, pair.as_deref(), &options).unwrap();
         let (own, json) = (encode(own), encode(json));
         prop_assert_eq!(
-            (own.input_ids, own.token_type_ids, own.sequence, own.n_truncated_tokens),
-            (json.input_ids, json.token_type_ids, json.sequence, json.n_truncated_tokens)
+            (own.input_ids, own.token_type_ids, own.sequence, own.n_truncated_tokens()),
+            (json.input_ids, json.token_type_ids, json.sequence, json.n_truncated_tokens())
         );
     }
 }

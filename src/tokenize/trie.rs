@@ -25,6 +25,12 @@ struct State {
 
 const UNUSED: State = State { base: 0, parent: FREE, value: NO_VALUE };
 
+/// `entries` in the order that [`Trie::build`] wants; of equal strings the one with the largest value comes first.
+pub(super) fn sorted<'a>(mut entries: Vec<(&'a [u8], i32)>) -> Vec<(&'a [u8], i32)> {
+    entries.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+    entries
+}
+
 /// The trie.
 #[derive(Clone, Debug)]
 pub(super) struct Trie {
@@ -65,6 +71,7 @@ impl Trie {
                 begin += n_entries;
             }
         }
+        builder.states.shrink_to_fit();
         Self { states: builder.states }
     }
 
@@ -85,6 +92,22 @@ impl Trie {
     pub(super) fn value(&self, node: Node) -> Option<i32> {
         let value = self.states[node.0 as usize].value;
         (value != NO_VALUE).then_some(value)
+    }
+
+    /// Length of the longest string that `text` begins with.
+    pub(super) fn longest(&self, text: &[u8]) -> Option<usize> {
+        let mut node = self.root();
+        let mut found = None;
+        for (index, &byte) in text.iter().enumerate() {
+            match self.step(node, byte) {
+                Some(next) => node = next,
+                None => break,
+            }
+            if self.value(node).is_some() {
+                found = Some(index + 1);
+            }
+        }
+        found
     }
 
     /// The place of `string`.

@@ -1,10 +1,10 @@
 //! `vocab.txt`: one token a line, the line number is the id.
 //!
 //! Lines end as Python's text files do (`\n`, `\r\n` or `\r`); a byte order mark is dropped; a token that stands in
-//! several lines has the id of the last. Scheme `ernie` strips blanks and cuts at the first tab, as the `token<TAB>id`
-//! files of `paddle-ernie` need; the others take a line as it is.
+//! several lines has the id of the last. Files of `paddle-ernie` and ERNIE-M may be `token<TAB>id`: their schemes cut at the
+//! first tab, and those of `paddle-ernie` strip blanks; the others take a line as it is.
 
-use super::trie::Trie;
+use super::trie::{Trie, sorted};
 use crate::bounded_file;
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
@@ -49,10 +49,8 @@ impl Vocab {
         let mut ends = Vec::new();
         for line in lines(file.strip_prefix('\u{feff}').unwrap_or(file)) {
             let token = match scheme {
-                Scheme::Ernie => {
-                    let stripped = line.trim_matches(super::unicode::is_space);
-                    stripped.split_once('\t').map_or(stripped, |(token, _)| token)
-                }
+                Scheme::Ernie | Scheme::ErnieTiny => before_tab(line.trim_matches(super::unicode::is_space)),
+                Scheme::ErnieM(_) => before_tab(line),
                 Scheme::Bert(_) | Scheme::TokenizerJson => line,
             };
             text.push_str(token);
@@ -112,6 +110,10 @@ impl Vocab {
     }
 }
 
+fn before_tab(line: &str) -> &str {
+    line.split_once('\t').map_or(line, |(token, _)| token)
+}
+
 /// The lines of a text file as Python splits them.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
@@ -140,7 +142,7 @@ fn build_trie(text: &str, ends: &[usize]) -> Trie {
         begin = end;
     }
     // Among equal tokens the last line comes first, so that it is the one kept.
-    entries.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+    let mut entries = sorted(entries);
     entries.dedup_by(|later, kept| later.0 == kept.0);
     Trie::build(&entries)
 }

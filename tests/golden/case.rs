@@ -312,7 +312,7 @@ fn encoding(ids: &[i64], types: Option<Vec<i64>>) -> Encoding {
         offsets: vec![Default::default(); ids.len()],
         sequence: vec![0; ids.len()],
         input_ids: ids.to_vec(),
-        n_truncated_tokens: 0,
+        ..Encoding::default()
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn tokens(encoding: &Encoding, tokenizer: &Tokenizer) -> Object {
         .with("token_type_ids", &encoding.token_type_ids)
         .with("attention_mask", &encoding.attention_mask)
         .with("offsets", &offsets)
-        .with("n_truncated_tokens", &encoding.n_truncated_tokens)
+        .with("n_truncated_tokens", &encoding.n_truncated_tokens())
 }
 
 /// A text's vector, and its tokens' where they were asked for.
@@ -69,7 +69,7 @@ pub(crate) fn items(output: &Output, index: usize) -> Object {
 /// Whether the text was cut, and on request its ids and the graph's outputs.
 pub(crate) fn add_encoding(object: Object, output: &Output, index: usize, raw: bool) -> Object {
     let Some(encoding) = output.encodings.get(index) else { return object };
-    let object = match encoding.n_truncated_tokens {
+    let object = match encoding.n_truncated_tokens() {
         0 => object,
         n => object.with("n_truncated_tokens", &n),
     };
