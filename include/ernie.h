@@ -197,6 +197,27 @@
 #define ERNIE_TRUNCATION_ERROR 2
 
 /*
+ The longer of text and pair is cut until both fit.
+ */
+#define ERNIE_TRUNCATION_LONGEST_FIRST 3
+
+/*
+ The text is cut, never the pair.
+ */
+#define ERNIE_TRUNCATION_ONLY_FIRST 4
+
+/*
+ The pair is cut, never the text.
+ */
+#define ERNIE_TRUNCATION_ONLY_SECOND 5
+
+/*
+ Nothing is cut: the pair, or a text without pair, is given in windows (`ernie_call.doc_stride`), each with all of the
+ other. Only `ernie_tokenizer_encode` gives windows.
+ */
+#define ERNIE_TRUNCATION_WINDOWS 6
+
+/*
  As the model's options say.
  */
 #define ERNIE_SPECIAL_TOKENS_DEFAULT 0
@@ -320,6 +341,11 @@
  Decoding writes special tokens by name.
  */
 #define ERNIE_DECODE_KEEP_SPECIAL_TOKENS 1
+
+/*
+ Decoding ends at the first `[SEP]` and writes `[PAD]` and `[UNK]` as nothing: for what a generator wrote.
+ */
+#define ERNIE_DECODE_GENERATED 2
 
 /*
  A model, ready to run. `const` functions may be called from any number of threads at the same time.
@@ -470,9 +496,33 @@ typedef struct ernie_tokens {
      */
     const uint8_t *sequence;
     /*
-     Tokens that were cut because the text was too long; 0 = nothing was cut.
+     Tokens of text and pair that were cut because they were too long; 0 = nothing was cut.
      */
     size_t n_truncated_tokens;
+    /*
+     How many of them are the pair's.
+     */
+    size_t n_truncated_pair_tokens;
+    /*
+     The bytes of the text that were cut; `0..0` = none.
+     */
+    struct ernie_span truncated_text;
+    /*
+     The bytes of the pair that were cut; `0..0` = none.
+     */
+    struct ernie_span truncated_pair;
+    /*
+     Which input of the call this is of.
+     */
+    size_t input;
+    /*
+     Which window of it, from 0.
+     */
+    size_t window;
+    /*
+     How many windows it has; 1 unless `ERNIE_TRUNCATION_WINDOWS` was asked for and the input is too long.
+     */
+    size_t n_windows;
 } ernie_tokens;
 
 /*
@@ -560,6 +610,16 @@ typedef struct ernie_call {
      Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
      */
     size_t max_tokens;
+    /*
+     With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before; 0 = as the options say
+     (128). Windows never leave a gap.
+     */
+    size_t doc_stride;
+    /*
+     `truncate_to` of the 2021 tokenizer, oddities included: counts content tokens only, halves, may keep more than it
+     says. For schemes `ernie` and `ernie-tiny`; 0 = none. `max_tokens` holds besides.
+     */
+    size_t seed_truncate_to;
 } ernie_call;
 
 /*
@@ -792,7 +852,8 @@ struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
                                                 int32_t device_id);
 
 /*
- The number of inputs that the call was given; 1 for tensors and decoded text, 0 for NULL.
+ The number of inputs that the call was given; of windows where `ernie_tokenizer_encode` was asked for them; 1 for tensors
+ and decoded text, 0 for NULL.
 
  # Safety
  - `result` is NULL or live.
@@ -847,6 +908,22 @@ struct ernie_status *ernie_result_tokens(const struct ernie_result *result,
                                          struct ernie_tokens *tokens);
 
 /*
+ The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
+ receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
+
+ # Safety
+ - `result` is NULL or live; `sequence` and `span` are NULL or writable.
+ */
+struct ernie_status *ernie_result_fragment(const struct ernie_result *result,
+                                           size_t index,
+                                           size_t first_token,
+                                           size_t end_token,
+                                           uint8_t *sequence,
+                                           struct ernie_span *span);
+
+/*
  The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
  with `ERNIE_OUTPUT_RAW`. 0 where there are none.
 
@@ -892,7 +969,8 @@ void ernie_result_free(struct ernie_result *result);
 
 /*
  Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
- are `tokenizer`, `max_tokens`, `truncation` and `special_tokens`. The caller frees the tokenizer.
+ are `tokenizer`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`. The caller frees the
+ tokenizer.
 
  Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
  file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
@@ -921,8 +999,24 @@ void ernie_tokenizer_free(struct ernie_tokenizer *tokenizer);
 size_t ernie_tokenizer_vocab_size(const struct ernie_tokenizer *tokenizer);
 
 /*
+ The id of a token, such as `[MASK]`: `id` receives it, or -1 where the vocabulary has no such token.
+
+ Errors: `INVALID_UTF8`, `INVALID_ARGUMENT` (NULL).
+
+ # Safety
+ - `tokenizer` is NULL or live; `token` is as `ernie_str` says; `id` is NULL or writable.
+ */
+struct ernie_status *ernie_tokenizer_token_id(const struct ernie_tokenizer *tokenizer,
+                                              struct ernie_str token,
+                                              int64_t *id);
+
+/*
  Token ids of texts: `ernie_result_tokens` gives ids, type ids, mask and byte offsets of each. `call` may be NULL;
- `max_tokens`, `truncation` and `special_tokens` of it count. The caller frees the result.
+ `max_tokens`, `truncation`, `doc_stride`, `seed_truncate_to` and `special_tokens` of it count. Large batches are encoded
+ by several threads, in order. The caller frees the result.
+
+ With `ERNIE_TRUNCATION_WINDOWS` the result has an entry for each window, those of a text one after another:
+ `ernie_result_count` counts windows, and `ernie_tokens.input` and `.window` say which is which.
 
  Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
 
@@ -937,8 +1031,9 @@ struct ernie_status *ernie_tokenizer_encode(const struct ernie_tokenizer *tokeni
                                             struct ernie_result **result);
 
 /*
- Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. The
- caller frees the result.
+ Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. Pieces of
+ words are joined; what stands between words is the scheme's: `ernie` puts a blank before words of ASCII letters and
+ digits, as its reference does, `bert` between all, SentencePiece where the text had one. The caller frees the result.
 
  Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
 

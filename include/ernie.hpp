@@ -193,8 +193,27 @@ struct Tokens {
     Span<ernie_span> offsets;
     /// 0 the text, 1 the pair, 255 an added token.
     Span<std::uint8_t> sequence;
-    /// Tokens that were cut because the text was too long.
+    /// Tokens of text and pair that were cut because they were too long, and how many of them are the pair's.
     std::size_t n_truncated_tokens = 0;
+    std::size_t n_truncated_pair_tokens = 0;
+    /// The bytes that were cut; 0..0 = none.
+    ernie_span truncated_text{};
+    ernie_span truncated_pair{};
+    /// Which input of the call this is of, and which window of it.
+    std::size_t input = 0;
+    std::size_t window = 0;
+    std::size_t n_windows = 1;
+};
+
+/// Bytes of a text of the call. `sequence` is 0 for the text, 1 for the pair, 255 for none.
+struct Fragment {
+    std::uint8_t sequence = 255;
+    ernie_span span{};
+    /// The characters, given the text that they are of.
+    [[nodiscard]] std::string_view in(std::string_view text) const noexcept {
+        return sequence == 255 || span.end > text.size() ? std::string_view()
+                                                         : text.substr(span.begin, span.end - span.begin);
+    }
 };
 
 /// A named tensor in or out. `data` points to elements of `element_type` (ERNIE_TYPE_...).
@@ -228,7 +247,25 @@ enum class Normalize : std::uint32_t { None = ERNIE_NORMALIZE_NONE, L2 = ERNIE_N
 enum class Truncation : std::uint32_t {
     Default = ERNIE_TRUNCATION_DEFAULT,
     Truncate = ERNIE_TRUNCATION_TRUNCATE,
-    Error = ERNIE_TRUNCATION_ERROR
+    Error = ERNIE_TRUNCATION_ERROR,
+    LongestFirst = ERNIE_TRUNCATION_LONGEST_FIRST,
+    OnlyFirst = ERNIE_TRUNCATION_ONLY_FIRST,
+    OnlySecond = ERNIE_TRUNCATION_ONLY_SECOND,
+    /// Only for Tokenizer::encode: an entry for each window.
+    Windows = ERNIE_TRUNCATION_WINDOWS
+};
+/// What offsets count.
+enum class Unit : std::uint32_t {
+    Bytes = ERNIE_UNIT_BYTES,
+    CodePoints = ERNIE_UNIT_CODE_POINTS,
+    Utf16 = ERNIE_UNIT_UTF16
+};
+/// Which special tokens decoding writes.
+enum class Decode : std::uint32_t {
+    SkipSpecialTokens = ERNIE_DECODE_SKIP_SPECIAL_TOKENS,
+    KeepSpecialTokens = ERNIE_DECODE_KEEP_SPECIAL_TOKENS,
+    /// What a generator wrote: ends at the first [SEP].
+    Generated = ERNIE_DECODE_GENERATED
 };
 /// What `[MASK]` and the like are when they stand in a text.
 enum class SpecialTokens : std::uint32_t {
@@ -259,6 +296,16 @@ class Call {
     Call &top_k(std::uint32_t value) noexcept { return set(call_.top_k, value); }
     Call &max_tokens(std::size_t value) noexcept {
         call_.max_tokens = value;
+        return *this;
+    }
+    /// By how many tokens a window begins after the one before, with Truncation::Windows.
+    Call &doc_stride(std::size_t value) noexcept {
+        call_.doc_stride = value;
+        return *this;
+    }
+    /// `truncate_to` of the 2021 tokenizer, for schemes ernie and ernie-tiny.
+    Call &seed_truncate_to(std::size_t value) noexcept {
+        call_.seed_truncate_to = value;
         return *this;
     }
     [[nodiscard]] const ernie_call *raw() const noexcept { return &call_; }
@@ -299,7 +346,7 @@ class Result {
   public:
     explicit Result(ernie_result *handle) noexcept : handle_(handle) {}
 
-    /// The number of inputs of the call.
+    /// The number of inputs of the call; of windows with Truncation::Windows.
     [[nodiscard]] std::size_t size() const noexcept { return ernie_result_count(handle_.get()); }
 
     /// Findings of input `index`, best first.
@@ -332,10 +379,27 @@ class Result {
         auto raw = detail::sized<ernie_tokens>();
         detail::check(ernie_result_tokens(handle_.get(), index, &raw));
         const std::size_t n = raw.n_tokens;
-        return {{raw.input_ids, n}, {raw.token_type_ids, n}, {raw.attention_mask, n},
-                {raw.offsets, n},   {raw.sequence, n},       raw.n_truncated_tokens};
+        return {{raw.input_ids, n},
+                {raw.token_type_ids, n},
+                {raw.attention_mask, n},
+                {raw.offsets, n},
+                {raw.sequence, n},
+                raw.n_truncated_tokens,
+                raw.n_truncated_pair_tokens,
+                raw.truncated_text,
+                raw.truncated_pair,
+                raw.input,
+                raw.window,
+                raw.n_windows};
     }
     Tokens tokens(std::size_t) const && = delete;
+
+    /// The fragment of a text that tokens `first` up to, not including, `end` of entry `index` cover.
+    [[nodiscard]] Fragment fragment(std::size_t index, std::size_t first, std::size_t end) const {
+        Fragment fragment;
+        detail::check(ernie_result_fragment(handle_.get(), index, first, end, &fragment.sequence, &fragment.span));
+        return fragment;
+    }
 
     /// Tensors of input `index` (ERNIE_OUTPUT_RAW), or of infer_tensors with index 0.
     [[nodiscard]] std::vector<TensorView> tensors(std::size_t index = 0) const & {
@@ -363,6 +427,14 @@ class Result {
     detail::Handle<ernie_result> handle_;
 };
 
+/// Spans of `text` counted in another unit. Throws Code::InvalidArgument for a span beyond the text or inside a character.
+inline std::vector<ernie_span> convert_spans(std::string_view text, Unit from, Unit to, Span<ernie_span> spans) {
+    std::vector<ernie_span> converted(spans.size());
+    detail::check(ernie_spans_convert({text.data(), text.size()}, static_cast<std::uint32_t>(from),
+                                      static_cast<std::uint32_t>(to), spans.data(), spans.size(), converted.data()));
+    return converted;
+}
+
 /// Turns texts into token ids and back. Needs no ONNX Runtime.
 class Tokenizer {
   public:
@@ -382,12 +454,19 @@ class Tokenizer {
         return Result(raw);
     }
 
-    [[nodiscard]] std::string decode(Span<std::int64_t> ids,
-                                     std::uint32_t special_tokens = ERNIE_DECODE_SKIP_SPECIAL_TOKENS) const {
+    [[nodiscard]] std::string decode(Span<std::int64_t> ids, Decode special_tokens = Decode::SkipSpecialTokens) const {
         ernie_result *raw = nullptr;
-        detail::check(ernie_tokenizer_decode(handle_.get(), ids.data(), ids.size(), special_tokens, &raw));
+        detail::check(ernie_tokenizer_decode(handle_.get(), ids.data(), ids.size(),
+                                             static_cast<std::uint32_t>(special_tokens), &raw));
         const Result result(raw);
         return std::string(result.text());
+    }
+
+    /// The id of a token, such as "[MASK]"; nothing where the vocabulary has none.
+    [[nodiscard]] std::optional<std::int64_t> token_id(std::string_view token) const {
+        std::int64_t id = 0;
+        detail::check(ernie_tokenizer_token_id(handle_.get(), {token.data(), token.size()}, &id));
+        return id < 0 ? std::nullopt : std::optional<std::int64_t>(id);
     }
 
   private:

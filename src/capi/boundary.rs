@@ -135,6 +135,21 @@ pub(super) unsafe fn slice<'a, T>(data: *const T, length: usize, name: &str) -> 
     Ok(unsafe { std::slice::from_raw_parts(data, length) })
 }
 
+/// Writes all of `values` to the caller's array; NULL is allowed for none.
+///
+/// # Safety
+/// - `out` is NULL or points to memory for as many elements, which nobody else uses.
+pub(super) unsafe fn write_all<T: Copy>(out: *mut T, values: &[T], name: &str) -> Result<()> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the caller's obligation; the place itself is not written.
+    unsafe { self::out(out, name) }?;
+    // SAFETY: not NULL and aligned, as checked; writable for so many elements, as the caller promised; ours are elsewhere.
+    unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), out, values.len()) };
+    Ok(())
+}
+
 /// A NUL-terminated string that must be UTF-8.
 ///
 /// # Safety

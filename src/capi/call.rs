@@ -28,6 +28,15 @@ pub const ERNIE_TRUNCATION_DEFAULT: u32 = 0;
 pub const ERNIE_TRUNCATION_TRUNCATE: u32 = 1;
 /// Longer texts are an error: `ERNIE_ERROR_TEXT_TOO_LONG`.
 pub const ERNIE_TRUNCATION_ERROR: u32 = 2;
+/// The longer of text and pair is cut until both fit.
+pub const ERNIE_TRUNCATION_LONGEST_FIRST: u32 = 3;
+/// The text is cut, never the pair.
+pub const ERNIE_TRUNCATION_ONLY_FIRST: u32 = 4;
+/// The pair is cut, never the text.
+pub const ERNIE_TRUNCATION_ONLY_SECOND: u32 = 5;
+/// Nothing is cut: the pair, or a text without pair, is given in windows (`ernie_call.doc_stride`), each with all of the
+/// other. Only `ernie_tokenizer_encode` gives windows.
+pub const ERNIE_TRUNCATION_WINDOWS: u32 = 6;
 
 /// As the model's options say.
 pub const ERNIE_SPECIAL_TOKENS_DEFAULT: u32 = 0;
@@ -72,6 +81,12 @@ pub struct ernie_call {
     pub top_k: u32,
     /// Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
     pub max_tokens: usize,
+    /// With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before; 0 = as the options say
+    /// (128). Windows never leave a gap.
+    pub doc_stride: usize,
+    /// `truncate_to` of the 2021 tokenizer, oddities included: counts content tokens only, halves, may keep more than it
+    /// says. For schemes `ernie` and `ernie-tiny`; 0 = none. `max_tokens` holds besides.
+    pub seed_truncate_to: usize,
 }
 
 fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
@@ -95,7 +110,15 @@ pub(super) unsafe fn read(call: *const ernie_call) -> Result<Call> {
         return Err(Error::argument(format!("call.outputs is {:#x}, it has unknown bits", call.outputs)));
     }
     let poolings = [Pooling::Default, Pooling::Pooler, Pooling::Cls, Pooling::Mean, Pooling::Max];
-    let truncations = [None, Some(Truncation::Truncate), Some(Truncation::Error)];
+    let truncations = [
+        None,
+        Some(Truncation::Truncate),
+        Some(Truncation::Error),
+        Some(Truncation::LongestFirst),
+        Some(Truncation::OnlyFirst),
+        Some(Truncation::OnlySecond),
+        Some(Truncation::Windows),
+    ];
     let special = [None, Some(SpecialTokensInText::Recognize), Some(SpecialTokensInText::Plain)];
     let problems = [None, Some(Problem::SingleLabel), Some(Problem::MultiLabel), Some(Problem::Regression)];
     Ok(Call {
@@ -103,6 +126,8 @@ pub(super) unsafe fn read(call: *const ernie_call) -> Result<Call> {
         normalize: choose("normalize", call.normalize, &[Normalize::None, Normalize::L2])?,
         max_tokens: (call.max_tokens > 0).then_some(call.max_tokens),
         truncation: choose("truncation", call.truncation, &truncations)?,
+        doc_stride: (call.doc_stride > 0).then_some(call.doc_stride),
+        seed_truncate_to: (call.seed_truncate_to > 0).then_some(call.seed_truncate_to),
         special_tokens_in_text: choose("special_tokens", call.special_tokens, &special)?,
         problem: choose("problem", call.problem, &problems)?,
         top_k: (call.top_k > 0).then_some(call.top_k as usize),

@@ -15,6 +15,7 @@ pub mod library;
 pub mod model;
 pub mod options;
 pub mod result;
+pub mod spans;
 pub mod status;
 pub mod tensor;
 pub mod tokenizer;

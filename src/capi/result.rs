@@ -9,7 +9,7 @@ use super::tensor::{OutputTensor, ernie_tensor};
 use crate::error::{Error, Result};
 use crate::pipeline::{Item, Output};
 use crate::tensor::Matrix;
-use crate::tokenize::{Encoding, Span};
+use crate::tokenize::{ADDED_TOKEN, Encoding, Span};
 
 /// One finding: a label with its score and, where it lies in the text, its place.
 #[repr(C)]
@@ -51,6 +51,12 @@ pub struct ernie_span {
     pub end: usize,
 }
 
+impl From<Span> for ernie_span {
+    fn from(span: Span) -> Self {
+        Self { begin: span.begin, end: span.end }
+    }
+}
+
 /// The tokens of one text or pair. Set `struct_size` before asking. Arrays have `n_tokens` entries, live as long as
 /// the result and are not NULL.
 #[repr(C)]
@@ -72,8 +78,20 @@ pub struct ernie_tokens {
     pub offsets: *const ernie_span,
     /// Which text each token is from: 0 the text, 1 the pair, 255 none (added token).
     pub sequence: *const u8,
-    /// Tokens that were cut because the text was too long; 0 = nothing was cut.
+    /// Tokens of text and pair that were cut because they were too long; 0 = nothing was cut.
     pub n_truncated_tokens: usize,
+    /// How many of them are the pair's.
+    pub n_truncated_pair_tokens: usize,
+    /// The bytes of the text that were cut; `0..0` = none.
+    pub truncated_text: ernie_span,
+    /// The bytes of the pair that were cut; `0..0` = none.
+    pub truncated_pair: ernie_span,
+    /// Which input of the call this is of.
+    pub input: usize,
+    /// Which window of it, from 0.
+    pub window: usize,
+    /// How many windows it has; 1 unless `ERNIE_TRUNCATION_WINDOWS` was asked for and the input is too long.
+    pub n_windows: usize,
 }
 
 // Offsets are handed out as they are stored.
@@ -188,7 +206,8 @@ fn view(matrix: &Matrix) -> ernie_matrix {
     ernie_matrix { data: matrix.data.as_ptr(), n_rows: matrix.n_rows, n_columns: matrix.n_columns }
 }
 
-/// The number of inputs that the call was given; 1 for tensors and decoded text, 0 for NULL.
+/// The number of inputs that the call was given; of windows where `ernie_tokenizer_encode` was asked for them; 1 for tensors
+/// and decoded text, 0 for NULL.
 ///
 /// # Safety
 /// - `result` is NULL or live.
@@ -289,9 +308,44 @@ pub unsafe extern "C" fn ernie_result_tokens(
             offsets: found.offsets.as_ptr().cast(),
             sequence: found.sequence.as_ptr(),
             n_truncated_tokens: found.n_truncated_tokens(),
+            n_truncated_pair_tokens: found.truncated[1].n_tokens,
+            truncated_text: found.truncated[0].span.into(),
+            truncated_pair: found.truncated[1].span.into(),
+            input: found.input,
+            window: found.window,
+            n_windows: found.n_windows,
         };
         // SAFETY: the caller's obligation.
         unsafe { boundary::sized_output(tokens, filled, "tokens") }
+    })
+}
+
+/// The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
+/// receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
+///
+/// # Safety
+/// - `result` is NULL or live; `sequence` and `span` are NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_result_fragment(
+    result: *const ernie_result,
+    index: usize,
+    first_token: usize,
+    end_token: usize,
+    sequence: *mut u8,
+    span: *mut ernie_span,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (result, sequence_out, span_out) = unsafe {
+            (boundary::handle(result, "result")?, boundary::out(sequence, "sequence")?, boundary::out(span, "span")?)
+        };
+        let found = entry(&result.encodings, index, result.n_inputs, "tokens")?.fragment(first_token..end_token)?;
+        let (sequence, span) = found.unwrap_or((ADDED_TOKEN, Span::default()));
+        sequence_out.write(sequence);
+        span_out.write(span.into());
+        Ok(())
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::boundary::{self, fallible, infallible};
 use super::call::{self, ernie_call};
-use super::input::{self, ernie_input};
+use super::input::{self, ernie_input, ernie_str};
 use super::options::{self, ernie_options};
 use super::result::ernie_result;
 use super::status::ernie_status;
@@ -13,13 +13,15 @@ use crate::error::Error;
 use crate::model_dir::tokenizer::TokenizerSpec;
 use crate::model_dir::{self, limit_tokens};
 use crate::options::Options;
-use crate::pipeline::{Output, encode_all};
-use crate::tokenize::{EncodeOptions, SpecialTokensInDecoded, Tokenizer};
+use crate::pipeline::{Output, encode_all, encode_options};
+use crate::tokenize::{SpecialTokensInDecoded, Tokenizer};
 
 /// Decoding leaves special tokens out.
 pub const ERNIE_DECODE_SKIP_SPECIAL_TOKENS: u32 = 0;
 /// Decoding writes special tokens by name.
 pub const ERNIE_DECODE_KEEP_SPECIAL_TOKENS: u32 = 1;
+/// Decoding ends at the first `[SEP]` and writes `[PAD]` and `[UNK]` as nothing: for what a generator wrote.
+pub const ERNIE_DECODE_GENERATED: u32 = 2;
 
 /// A tokenizer. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
@@ -36,7 +38,8 @@ impl ernie_tokenizer {
 }
 
 /// Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
-/// are `tokenizer`, `max_tokens`, `truncation` and `special_tokens`. The caller frees the tokenizer.
+/// are `tokenizer`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`. The caller frees the
+/// tokenizer.
 ///
 /// Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
 /// file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
@@ -84,8 +87,34 @@ pub unsafe extern "C" fn ernie_tokenizer_vocab_size(tokenizer: *const ernie_toke
     infallible(0, || unsafe { tokenizer.as_ref() }.map_or(0, |t| t.tokenizer.vocab_size()))
 }
 
+/// The id of a token, such as `[MASK]`: `id` receives it, or -1 where the vocabulary has no such token.
+///
+/// Errors: `INVALID_UTF8`, `INVALID_ARGUMENT` (NULL).
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `token` is as `ernie_str` says; `id` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_token_id(
+    tokenizer: *const ernie_tokenizer,
+    token: ernie_str,
+    id: *mut i64,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (handle, out) = unsafe { (boundary::handle(tokenizer, "tokenizer")?, boundary::out(id, "id")?) };
+        // SAFETY: the caller's obligation.
+        let token = unsafe { token.text(|| "token".into()) }?;
+        out.write(handle.tokenizer.id(token).unwrap_or(-1));
+        Ok(())
+    })
+}
+
 /// Token ids of texts: `ernie_result_tokens` gives ids, type ids, mask and byte offsets of each. `call` may be NULL;
-/// `max_tokens`, `truncation` and `special_tokens` of it count. The caller frees the result.
+/// `max_tokens`, `truncation`, `doc_stride`, `seed_truncate_to` and `special_tokens` of it count. Large batches are encoded
+/// by several threads, in order. The caller frees the result.
+///
+/// With `ERNIE_TRUNCATION_WINDOWS` the result has an entry for each window, those of a text one after another:
+/// `ernie_result_count` counts windows, and `ernie_tokens.input` and `.window` say which is which.
 ///
 /// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
 ///
@@ -105,20 +134,16 @@ pub unsafe extern "C" fn ernie_tokenizer_encode(
         let (handle, out) = unsafe { (boundary::handle(tokenizer, "tokenizer")?, boundary::out(result, "result")?) };
         // SAFETY: the caller's obligation.
         let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        let options = EncodeOptions {
-            max_tokens: limit_tokens(call.max_tokens, handle.options.max_tokens)?,
-            truncation: call.truncation.unwrap_or(handle.options.truncation),
-            special_tokens_in_text: call.special_tokens_in_text.unwrap_or(handle.options.special_tokens_in_text),
-            ..EncodeOptions::default()
-        };
-        let encodings = encode_all(&handle.tokenizer, &inputs, &options)?;
-        out.write(ernie_result::into_raw(inputs.len(), Output { encodings, ..Output::default() }));
+        let options = encode_options(&handle.options, &call, handle.options.max_tokens)?;
+        let encodings = encode_all(&handle.tokenizer, &inputs, &options, handle.options.n_threads)?;
+        out.write(ernie_result::into_raw(encodings.len(), Output { encodings, ..Output::default() }));
         Ok(())
     })
 }
 
-/// Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. The
-/// caller frees the result.
+/// Writes token ids as text, for `ernie_result_text(result, 0, ...)`. `special_tokens` is `ERNIE_DECODE_...`. Pieces of
+/// words are joined; what stands between words is the scheme's: `ernie` puts a blank before words of ASCII letters and
+/// digits, as its reference does, `bert` between all, SentencePiece where the text had one. The caller frees the result.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
 ///
@@ -144,7 +169,8 @@ pub unsafe extern "C" fn ernie_tokenizer_decode(
         let special_tokens = match special_tokens {
             ERNIE_DECODE_SKIP_SPECIAL_TOKENS => SpecialTokensInDecoded::Skip,
             ERNIE_DECODE_KEEP_SPECIAL_TOKENS => SpecialTokensInDecoded::Keep,
-            other => return Err(Error::argument(format!("special_tokens is {other}, it is 0 or 1"))),
+            ERNIE_DECODE_GENERATED => SpecialTokensInDecoded::Generated,
+            other => return Err(Error::argument(format!("special_tokens is {other}, it goes from 0 to 2"))),
         };
         out.write(ernie_result::from_text(handle.tokenizer.decode(ids, special_tokens)?));
         Ok(())

@@ -8,7 +8,7 @@ pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Task};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::Scheme;
-use crate::tokenize::{SpecialTokensInText, Truncation};
+use crate::tokenize::{DEFAULT_DOC_STRIDE, SpecialTokensInText, Truncation};
 
 /// Names given by the caller to a graph's inputs or outputs: role and name in the graph.
 pub type Bindings = Vec<(String, String)>;
@@ -36,8 +36,11 @@ pub struct Options {
     pub max_batch_tokens: usize,
     /// Tokens of a text or pair at most, special tokens included. Key `max_tokens`; 0 (default) = what the model has.
     pub max_tokens: Option<usize>,
-    /// What happens to longer texts. Key `truncation`: `truncate` (default), `error`.
+    /// What happens to longer texts. Key `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`,
+    /// `only_second`, `windows`.
     pub truncation: Truncation,
+    /// By how many tokens a window begins after the one before. Key `doc_stride`, default 128.
+    pub doc_stride: usize,
     /// Whether `[CLS]`-like strings of a text are special tokens. Key `special_tokens`: `recognize` (default), `plain`.
     pub special_tokens_in_text: SpecialTokensInText,
     /// The tokenizer scheme, where the directory does not tell it or is overruled. Key `tokenizer`, default `auto`.
@@ -74,6 +77,7 @@ impl Default for Options {
             max_batch_tokens: 1024,
             max_tokens: None,
             truncation: Truncation::Truncate,
+            doc_stride: DEFAULT_DOC_STRIDE,
             special_tokens_in_text: SpecialTokensInText::Recognize,
             tokenizer: None,
             task: None,
@@ -100,9 +104,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
-    ("truncation", "truncate or error"),
+    ("truncation", "truncate, error, longest_first, only_first, only_second or windows"),
+    ("doc_stride", "by how many tokens a window begins after the one before, from 1"),
     ("special_tokens", "recognize or plain"),
-    ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp or tokenizer.json"),
+    ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp, ernie-tiny, ernie-m, ernie-m-hf or tokenizer.json"),
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
@@ -136,9 +141,17 @@ impl Options {
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
             "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
             "truncation" => {
-                let values = [("truncate", Truncation::Truncate), ("error", Truncation::Error)];
+                let values = [
+                    ("truncate", Truncation::Truncate),
+                    ("error", Truncation::Error),
+                    ("longest_first", Truncation::LongestFirst),
+                    ("only_first", Truncation::OnlyFirst),
+                    ("only_second", Truncation::OnlySecond),
+                    ("windows", Truncation::Windows),
+                ];
                 choose(value, &values, &mut self.truncation)
             }
+            "doc_stride" => parse(value, |n| *n > 0, &mut self.doc_stride),
             "special_tokens" => {
                 let values = [("recognize", SpecialTokensInText::Recognize), ("plain", SpecialTokensInText::Plain)];
                 choose(value, &values, &mut self.special_tokens_in_text)
@@ -274,6 +287,7 @@ mod tests {
             ("max_batch_tokens", "99"),
             ("max_tokens", "12"),
             ("truncation", "error"),
+            ("doc_stride", "64"),
             ("special_tokens", "plain"),
             ("tokenizer", "bert"),
             ("task", "tensors"),

@@ -26,6 +26,10 @@ pub struct Call {
     pub max_tokens: Option<usize>,
     /// What happens to longer texts.
     pub truncation: Option<Truncation>,
+    /// By how many tokens a window begins after the one before, with [`Truncation::Windows`].
+    pub doc_stride: Option<usize>,
+    /// `truncate_to` of the 2021 tokenizer.
+    pub seed_truncate_to: Option<usize>,
     /// Whether `[CLS]`-like strings of a text are special tokens.
     pub special_tokens_in_text: Option<SpecialTokensInText>,
     /// What raw scores mean.
@@ -41,7 +45,7 @@ pub struct Call {
 /// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// How each text was tokenized.
+    /// How each text was tokenized; several windows of a text follow one another where they were asked for.
     pub encodings: Vec<Encoding>,
     /// Findings of each text, best first.
     pub items: Vec<Vec<Item>>,

@@ -1,8 +1,15 @@
 //! Texts -> encodings that the model can take.
 
-use super::{Input, Model};
+use super::{Call, Input, Model};
 use crate::error::{Error, Result};
+use crate::model_dir::limit_tokens;
+use crate::options::Options;
+use crate::session::usable_threads;
 use crate::tokenize::{EncodeOptions, Encoding, Tokenizer};
+use std::ops::Range;
+
+/// Bytes of text that are worth a thread.
+const BYTES_PER_THREAD: usize = 1 << 16;
 
 impl Model {
     /// Whether the model takes these tokens: what a graph would refuse late, or not at all.
@@ -34,19 +41,99 @@ impl Model {
     }
 }
 
-/// Encodes `inputs` in order; errors name the index.
+/// How texts are encoded: by `call` where it says so, else by `options`. `most_tokens` is what a model takes.
 ///
 /// # Errors
-/// Those of [`Tokenizer::encode`].
-pub fn encode_all(tokenizer: &Tokenizer, inputs: &[Input<'_>], options: &EncodeOptions) -> Result<Vec<Encoding>> {
-    let encode = |(index, input): (usize, &Input<'_>)| {
-        tokenizer.encode(input.text, input.pair, options).map_err(|error| match error {
+/// - [`Error::InvalidArgument`]: more tokens asked for than that.
+pub fn encode_options(options: &Options, call: &Call, most_tokens: Option<usize>) -> Result<EncodeOptions> {
+    Ok(EncodeOptions {
+        max_tokens: limit_tokens(call.max_tokens, most_tokens)?,
+        truncation: call.truncation.unwrap_or(options.truncation),
+        special_tokens_in_text: call.special_tokens_in_text.unwrap_or(options.special_tokens_in_text),
+        seed_truncate_to: call.seed_truncate_to,
+        doc_stride: call.doc_stride.unwrap_or(options.doc_stride),
+        add_special_tokens: true,
+    })
+}
+
+/// Encodes `inputs` in order, large batches by `n_threads` threads (0 = one per physical core); errors name the index.
+///
+/// # Errors
+/// Those of [`Tokenizer::encode_windows`]; of several that of the first text.
+pub fn encode_all(
+    tokenizer: &Tokenizer,
+    inputs: &[Input<'_>],
+    options: &EncodeOptions,
+    n_threads: usize,
+) -> Result<Vec<Encoding>> {
+    let n_bytes: usize = inputs.iter().map(size).sum();
+    let most = n_bytes / BYTES_PER_THREAD;
+    let n_parts = if most < 2 { 1 } else { most.min(usable_threads(n_threads)).min(inputs.len()) };
+    let mut parts = split(inputs, n_bytes.div_ceil(n_parts.max(1)).max(1)).into_iter();
+    let first = parts.next().unwrap_or(0..0);
+    let encode = |part: Range<usize>| encode_part(tokenizer, &inputs[part.clone()], part.start, options);
+    std::thread::scope(|scope| {
+        let spawn = |part: Range<usize>| {
+            // Where no thread is to be had, the work is done here.
+            let thread = std::thread::Builder::new().spawn_scoped(scope, {
+                let part = part.clone();
+                move || encode(part)
+            });
+            (thread, part)
+        };
+        let threads: Vec<_> = parts.map(spawn).collect();
+        let mut encodings = encode(first)?;
+        for (thread, part) in threads {
+            let done = match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => encode(part),
+            };
+            encodings.append(&mut done?);
+        }
+        Ok(encodings)
+    })
+}
+
+fn size(input: &Input<'_>) -> usize {
+    input.text.len() + input.pair.map_or(0, str::len)
+}
+
+/// Ranges of `inputs` of about `n_bytes` each.
+fn split(inputs: &[Input<'_>], n_bytes: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut begin, mut filled) = (0, 0);
+    for (index, input) in inputs.iter().enumerate() {
+        filled += size(input);
+        if filled >= n_bytes {
+            parts.push(begin..index + 1);
+            (begin, filled) = (index + 1, 0);
+        }
+    }
+    if begin < inputs.len() {
+        parts.push(begin..inputs.len());
+    }
+    parts
+}
+
+/// Encodes `inputs`, the first of which has index `first` in its call.
+fn encode_part(
+    tokenizer: &Tokenizer,
+    inputs: &[Input<'_>],
+    first: usize,
+    options: &EncodeOptions,
+) -> Result<Vec<Encoding>> {
+    let mut encodings = Vec::with_capacity(inputs.len());
+    for (index, input) in (first..).zip(inputs) {
+        let before = encodings.len();
+        let done = tokenizer.encode_windows(input.text, input.pair, options, &mut encodings);
+        done.map_err(|error| match error {
             Error::TextTooLong { what, n_tokens, max_tokens } => {
                 Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
             }
             Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
             other => other,
-        })
-    };
-    inputs.iter().enumerate().map(encode).collect()
+        })?;
+        encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);
+    }
+    Ok(encodings)
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
 pub use call::{Call, Input, Output, Stats};
-pub use encodings::encode_all;
+pub use encodings::{encode_all, encode_options};
 use forward::Wanted;
 pub use network::CheckpointReport;
 
@@ -30,11 +30,11 @@ pub use crate::heads::Item;
 use crate::heads::classify;
 use crate::heads::embed::pool;
 pub use crate::heads::embed::{Normalize, Pooling};
-use crate::model_dir::{ModelSpec, limit_tokens};
+use crate::model_dir::ModelSpec;
 use crate::options::{Options, Task};
 use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
-use crate::tokenize::{EncodeOptions, Encoding, Tokenizer};
+use crate::tokenize::{Encoding, Tokenizer, Truncation};
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -222,14 +222,18 @@ impl Model {
     /// - [`Error::TextTooLong`]: a text is too long and must not be cut; the message names its index.
     /// - [`Error::InvalidArgument`]: more tokens asked for than the model has positions.
     pub fn tokenize(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
-        let max_tokens = limit_tokens(call.max_tokens, self.max_tokens)?;
-        let encode_options = EncodeOptions {
-            max_tokens,
-            truncation: call.truncation.unwrap_or(self.options.truncation),
-            special_tokens_in_text: call.special_tokens_in_text.unwrap_or(self.options.special_tokens_in_text),
-            ..EncodeOptions::default()
-        };
-        encode_all(self.tokenizer()?, inputs, &encode_options)
+        let encode_options = encode_options(&self.options, call, self.max_tokens)?;
+        encode_all(self.tokenizer()?, inputs, &encode_options, self.options.n_threads)
+    }
+
+    /// The same for work that takes each text whole.
+    fn tokenize_whole(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
+        if call.truncation.unwrap_or(self.options.truncation) == Truncation::Windows {
+            return Err(Error::argument(
+                "truncation windows is for the tokenizer alone: this call answers each text once",
+            ));
+        }
+        self.tokenize(inputs, call)
     }
 
     /// Vectors of texts: [`Output::matrix`] `[texts, hidden]`, and on request [`Output::token_vectors`].
@@ -256,7 +260,7 @@ impl Model {
         if call.pooling == Pooling::Pooler && !has(OutputRole::PoolerOutput) {
             return Err(Error::Unsupported("this model has no pooler".into()));
         }
-        let encodings = self.tokenize(inputs, call)?;
+        let encodings = self.tokenize_whole(inputs, call)?;
         self.check_encodings(&encodings)?;
         let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
         let mut output = Output::default();
@@ -296,7 +300,7 @@ impl Model {
                 self.task.name()
             )));
         }
-        let encodings = self.tokenize(inputs, call)?;
+        let encodings = self.tokenize_whole(inputs, call)?;
         self.infer_encoded(encodings, call)
     }
 

@@ -22,6 +22,7 @@ use ort::ep::{CPU, CUDA, ExecutionProvider, TensorRT};
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 
+pub(crate) use cores::usable_threads;
 use initializers::HeldSession;
 
 use crate::error::{Error, Result};
@@ -216,7 +217,7 @@ fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Erro
 fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<SessionBuilder> {
     let environment = runtime::environment()?;
     let failed = |e: ort::Error| runtime_error("ONNX Runtime refuses the session's options", e);
-    let n_threads = if options.n_threads == 0 { cores::usable_physical_cores() } else { options.n_threads };
+    let n_threads = usable_threads(options.n_threads);
     let builder = OrtSession::builder(environment).map_err(failed)?;
     let builder = builder.with_optimization_level(level).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;

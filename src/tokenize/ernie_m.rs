@@ -175,7 +175,9 @@ impl Places<'_> {
         let span = alignment.span(normal, begin, piece.end);
         let (begin, end) = (self.within + span.begin, self.within + span.end);
         let span = self.lowered.map_or(Span { begin, end }, |lowered| lowered.span(lower, begin, end));
-        out.push(id, self.offset + span.begin, self.offset + span.end);
+        // A character that became several can be cut between them: all of them cover it.
+        let last_end = out.spans.last().map_or(0, |last| last.end);
+        out.push(id, self.offset + span.begin, (self.offset + span.end).max(last_end));
     }
 }
 

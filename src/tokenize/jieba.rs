@@ -1,10 +1,11 @@
 //! Chinese word segmentation as `jieba.cut` of Python does it, by the `jieba-rs` crate, which only this file names.
 //!
-//! Reference: jieba 0.42.1 with its default dictionary and its hidden Markov model. The crate differs in three things,
+//! Reference: jieba 0.42.1 with its default dictionary and its hidden Markov model. The crate differs in four things,
 //! which are set right here: which characters can be in words of several (more ideographs), what it joins of letters and
-//! digits (also over `.`, `-` and `_`), and one entry that its dictionary lacks.
+//! digits (also over `.`, `-` and `_`), one entry that its dictionary lacks, and the digits of its Markov model (six).
 
-use jieba_rs::Jieba;
+use jieba_rs::{HmmModel, Jieba};
+use std::fmt::Write;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -13,6 +14,11 @@ static SHARED: Mutex<Weak<Jieba>> = Mutex::new(Weak::new());
 
 /// What the crate's dictionary lacks of the reference's.
 const MISSING: &str = "B超 3 n\n";
+
+/// The reference's Markov model, written by `scripts/jieba_hmm.py`, which says how.
+const HMM: &[u8] = include_bytes!("jieba_hmm.bin");
+/// States of the model.
+const N_STATES: usize = 4;
 
 /// Cuts texts into words.
 #[derive(Debug)]
@@ -26,8 +32,11 @@ impl Segmenter {
             return Self(jieba);
         }
         let mut jieba = Jieba::new();
-        // The entry is well-formed, so that this cannot fail.
+        // Both are well-formed, so that this cannot fail.
         jieba.load_dict(&mut MISSING.as_bytes()).ok();
+        if let Some(model) = hmm_as_text().and_then(|text| HmmModel::load(&mut text.as_bytes()).ok()) {
+            jieba.set_hmm_model(model);
+        }
         let jieba = Arc::new(jieba);
         *shared = Arc::downgrade(&jieba);
         Self(jieba)
@@ -65,6 +74,33 @@ impl Segmenter {
             }
         }
     }
+}
+
+/// [`HMM`] in the form that the crate reads: lines of probabilities, and of `character:probability`.
+fn hmm_as_text() -> Option<String> {
+    let mut rest = HMM;
+    let mut text = String::with_capacity(3 * HMM.len());
+    for _ in 0..1 + N_STATES {
+        for _ in 0..N_STATES {
+            write!(text, "{:?} ", f64::from_le_bytes(take(&mut rest)?)).ok()?;
+        }
+        text.push('\n');
+    }
+    for _ in 0..N_STATES {
+        for index in 0..u32::from_le_bytes(take(&mut rest)?) {
+            let c = char::from_u32(u16::from_le_bytes(take(&mut rest)?).into())?;
+            let comma = if index > 0 { "," } else { "" };
+            write!(text, "{comma}{c}:{:?}", f64::from_le_bytes(take(&mut rest)?)).ok()?;
+        }
+        text.push('\n');
+    }
+    Some(text)
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*taken)
 }
 
 /// `[\u4E00-\u9FD5a-zA-Z0-9+#&\._%\-]`: what the reference looks up in its dictionary.
@@ -112,6 +148,8 @@ mod tests {
         assert_eq!(words("a_b.c 1.5% 1.2.3"), ["a", "_", "b", ".", "c", " ", "1.5%", " ", "1.2", ".", "3"]);
         assert_eq!(words("做B超\r\n\t。"), ["做", "B超", "\r\n", "\t", "。"]);
         assert_eq!(words("㐀㐁"), ["㐀", "㐁"]);
+        // Decided by the seventh digit of a probability.
+        assert_eq!(words("我们常在我爸家聚会"), ["我们", "常", "在", "我", "爸家", "聚会"]);
         assert_eq!(words(""), [""; 0]);
     }
 }

@@ -29,6 +29,7 @@ mod json;
 mod nfc;
 mod sentencepiece;
 mod special;
+mod text_units;
 mod trie;
 mod unicode;
 #[rustfmt::skip]
@@ -41,6 +42,8 @@ pub use encoding::{
     ADDED_TOKEN, DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, Span, SpecialTokensInDecoded, SpecialTokensInText,
     Truncated, Truncation,
 };
+
+pub use text_units::{TextUnit, convert_spans};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};

@@ -89,6 +89,9 @@ pub(crate) struct TextArgs {
     /// Refuse longer texts instead of cutting them.
     #[arg(long)]
     no_truncation: bool,
+    /// Give a longer text (or pair) in windows that begin N tokens after one another instead of cutting it (tokenize).
+    #[arg(long, value_name = "N", conflicts_with = "no_truncation")]
+    doc_stride: Option<usize>,
     /// Treat `[CLS]`-like strings in the texts as plain text.
     #[arg(long)]
     plain_special_tokens: bool,
@@ -207,6 +210,10 @@ impl RunArgs {
         }
         if self.text.no_truncation {
             options.set("truncation", "error")?;
+        }
+        if let Some(doc_stride) = self.text.doc_stride {
+            options.set("truncation", "windows")?;
+            options.set("doc_stride", &doc_stride.to_string())?;
         }
         if self.text.plain_special_tokens {
             options.set("special_tokens", "plain")?;

@@ -38,6 +38,12 @@ pub(crate) fn tokens(encoding: &Encoding, tokenizer: &Tokenizer) -> Object {
         .with("n_truncated_tokens", &encoding.n_truncated_tokens())
 }
 
+/// The same for each window of a text.
+pub(crate) fn windows<'a>(windows: impl Iterator<Item = &'a Encoding>, tokenizer: &Tokenizer) -> Object {
+    let windows: Vec<Object> = windows.map(|encoding| tokens(encoding, tokenizer)).collect();
+    Object::default().with("n_windows", &windows.len()).with("windows", &windows)
+}
+
 /// A text's vector, and its tokens' where they were asked for.
 pub(crate) fn vectors(output: &Output, index: usize) -> Object {
     let object = Object::default().with("pooled", &output.matrix.as_ref().map(|matrix| matrix.row(index)));

@@ -8,8 +8,8 @@ use ernie::error::Error;
 use ernie::model_dir::tokenizer::TokenizerSpec;
 use ernie::model_dir::{self, limit_tokens};
 use ernie::options::Options;
-use ernie::pipeline::{Call, Input, Model, Output, encode_all};
-use ernie::tokenize::{EncodeOptions, Tokenizer};
+use ernie::pipeline::{Call, Input, Model, Output, encode_all, encode_options};
+use ernie::tokenize::{Tokenizer, Truncation};
 
 use crate::RunArgs;
 use crate::lines::{Line, Lines, Record};
@@ -58,7 +58,7 @@ impl Failure {
 /// What answers: a whole model, or a tokenizer alone.
 enum Engine {
     Model(Box<Model>),
-    Tokenizer(Box<Tokenizer>, EncodeOptions),
+    Tokenizer(Box<Tokenizer>, Box<Options>, Option<usize>),
 }
 
 impl Engine {
@@ -70,28 +70,32 @@ impl Engine {
         let parent = args.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let dir = if args.dir.is_file() { parent } else { &args.dir };
         let tokenizer = Tokenizer::open(&TokenizerSpec::from_dir(dir, options.tokenizer)?)?;
-        let encode_options = EncodeOptions {
-            max_tokens: limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?,
-            truncation: options.truncation,
-            special_tokens_in_text: options.special_tokens_in_text,
-            ..EncodeOptions::default()
-        };
-        Ok(Self::Tokenizer(Box::new(tokenizer), encode_options))
+        let most_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?;
+        Ok(Self::Tokenizer(Box::new(tokenizer), Box::new(options), most_tokens))
     }
 
     fn answer(&self, inputs: &[Input<'_>], call: &Call, kind: Kind) -> ernie::error::Result<Output> {
         match self {
             Self::Model(model) if kind == Kind::Encode => model.encode(inputs, call),
             Self::Model(model) => model.infer(inputs, call),
-            Self::Tokenizer(tokenizer, options) => {
-                Ok(Output { encodings: encode_all(tokenizer, inputs, options)?, ..Output::default() })
+            Self::Tokenizer(tokenizer, options, most_tokens) => {
+                let encode_options = encode_options(options, call, *most_tokens)?;
+                let encodings = encode_all(tokenizer, inputs, &encode_options, options.n_threads)?;
+                Ok(Output { encodings, ..Output::default() })
             }
         }
     }
 
     fn object(&self, output: &Output, index: usize, kind: Kind, raw: bool) -> Object {
         let object = match self {
-            Self::Tokenizer(tokenizer, _) => records::tokens(&output.encodings[index], tokenizer),
+            Self::Tokenizer(tokenizer, options, _) => {
+                let first = output.encodings.partition_point(|encoding| encoding.input < index);
+                let mut windows = output.encodings[first..].iter().take_while(|encoding| encoding.input == index);
+                match options.truncation {
+                    Truncation::Windows => records::windows(windows, tokenizer),
+                    _ => windows.next().map_or_else(Object::default, |encoding| records::tokens(encoding, tokenizer)),
+                }
+            }
             Self::Model(_) if kind == Kind::Encode => records::vectors(output, index),
             Self::Model(_) => records::items(output, index),
         };

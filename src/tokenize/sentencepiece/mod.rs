@@ -85,4 +85,4 @@ impl SentencePiece {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,7 +5,7 @@ use crate::tokenize::alignment::Cursor;
 use proptest::prelude::*;
 
 /// Writes a model as a protocol buffer.
-struct Writer(Vec<u8>);
+pub(in crate::tokenize) struct Writer(pub(in crate::tokenize) Vec<u8>);
 
 impl Writer {
     fn field(&mut self, number: u8, bytes: &[u8]) {
@@ -14,7 +14,7 @@ impl Writer {
         self.0.extend_from_slice(bytes);
     }
 
-    fn piece(&mut self, text: &str, score: f32, kind: u8) {
+    pub(in crate::tokenize) fn piece(&mut self, text: &str, score: f32, kind: u8) {
         let mut piece = Self(Vec::new());
         piece.field(1, text.as_bytes());
         piece.0.push(2 << 3 | 5);
@@ -34,7 +34,7 @@ impl Writer {
     }
 }
 
-fn model(pieces: &[(&str, f32, u8)]) -> Vec<u8> {
+pub(in crate::tokenize) fn model(pieces: &[(&str, f32, u8)]) -> Vec<u8> {
     let mut writer = Writer(Vec::new());
     writer.piece("<unk>", 0.0, 2);
     pieces.iter().for_each(|(text, score, kind)| writer.piece(text, *score, *kind));

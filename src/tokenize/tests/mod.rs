@@ -1,7 +1,12 @@
 //! Laws of the tokenizers, on a small vocabulary of our own.
 
+mod decoding;
+mod directories;
+mod pieces;
+mod windows;
+
 use super::*;
-use crate::model_dir::tokenizer::BertVariant;
+use crate::model_dir::tokenizer::{BertVariant, ErnieMVariant};
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -33,11 +38,34 @@ const TOKENS: [&str; 24] = [
     "$",
 ];
 
+/// Our WordPiece schemes.
 const OWN: [Scheme; 4] = [
     Scheme::Ernie,
     Scheme::Bert(BertVariant::HfSlow),
     Scheme::Bert(BertVariant::HfFast),
     Scheme::Bert(BertVariant::PaddleNlp),
+];
+
+/// Our SentencePiece schemes.
+const SENTENCEPIECE: [Scheme; 3] =
+    [Scheme::ErnieTiny, Scheme::ErnieM(ErnieMVariant::PaddleNlp), Scheme::ErnieM(ErnieMVariant::Hf)];
+
+/// Pieces of [`SENTENCEPIECE`] with their scores; those that are not in [`TOKENS`] have ids behind them.
+const PIECES: [(&str, f32, u8); 14] = [
+    ("\u{2581}", -3.0, 1),
+    ("\u{2581}hello", -5.0, 1),
+    ("\u{2581}wor", -4.5, 1),
+    ("ld", -4.0, 1),
+    ("\u{2581}中国", -6.0, 1),
+    ("中", -6.5, 1),
+    ("国", -6.5, 1),
+    (",", -2.0, 1),
+    ("a", -2.5, 1),
+    ("ab", -4.25, 1),
+    ("1", -3.5, 1),
+    ("12a", -8.0, 1),
+    ("i", -2.75, 1),
+    ("[", -7.0, 1),
 ];
 
 /// A `tokenizer.json` with the standard BERT pipeline over [`TOKENS`].
@@ -66,14 +94,33 @@ fn bert_json() -> String {
 
 fn model_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
+    let vocab: Vec<&str> = TOKENS.into_iter().chain(PIECES.map(|piece| piece.0)).collect();
     std::fs::write(dir.path().join("vocab.txt"), TOKENS.join("\n")).unwrap();
+    // SentencePiece schemes have files of their own, and the default names of both.
+    for (folder, file) in [("tiny/subword", "spm_cased_simp_sampled.model"), ("m", "sentencepiece.bpe.model")] {
+        let folder = dir.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), super::sentencepiece::tests::model(&PIECES)).unwrap();
+    }
+    for folder in ["tiny", "m"] {
+        std::fs::write(dir.path().join(folder).join("vocab.txt"), vocab.join("\n")).unwrap();
+    }
     dir
+}
+
+/// Where in [`model_dir`] the files of a scheme lie.
+fn folder_of(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::ErnieTiny => "tiny",
+        Scheme::ErnieM(_) => "m",
+        _ => "",
+    }
 }
 
 fn open(scheme: Scheme) -> Tokenizer {
     let dir = model_dir();
     std::fs::write(dir.path().join("tokenizer.json"), bert_json()).unwrap();
-    Tokenizer::open(&TokenizerSpec::with_defaults(dir.path(), scheme)).unwrap()
+    Tokenizer::open(&TokenizerSpec::with_defaults(&dir.path().join(folder_of(scheme)), scheme)).unwrap()
 }
 
 fn tokens(tokenizer: &Tokenizer, text: &str, options: &EncodeOptions) -> Vec<String> {
@@ -86,6 +133,10 @@ fn bare(special_tokens_in_text: SpecialTokensInText) -> EncodeOptions {
 }
 
 fn assert_lawful(encoding: &Encoding, text: &str, pair: &str) {
+    assert_lawful_with(encoding, text, pair, false);
+}
+
+fn assert_lawful_with(encoding: &Encoding, text: &str, pair: &str, scheme_has_marks: bool) {
     let n_tokens = encoding.len();
     assert_eq!(encoding.attention_mask, vec![1; n_tokens]);
     assert_eq!([encoding.token_type_ids.len(), encoding.offsets.len(), encoding.sequence.len()], [n_tokens; 3]);
@@ -97,7 +148,9 @@ fn assert_lawful(encoding: &Encoding, text: &str, pair: &str) {
         }
         let source = [text, pair][usize::from(sequence)];
         let last = &mut last[usize::from(sequence)];
-        assert!(source.get(span.begin..span.end).is_some_and(|slice| !slice.is_empty()), "{span:?} of {source:?}");
+        // The mark for a blank that no text has is a token with a place, but no bytes.
+        let slice = source.get(span.begin..span.end);
+        assert!(slice.is_some_and(|slice| scheme_has_marks || !slice.is_empty()), "{span:?} of {source:?}");
         assert!(span.begin >= last.begin && span.end >= last.end, "{span:?} after {last:?} in {source:?}");
         *last = *span;
     }
@@ -172,30 +225,26 @@ fn too_long_texts_and_too_small_limits_are_told() {
     }
 }
 
-#[test]
-fn decoding_joins_pieces_and_names_a_bad_id() {
-    for scheme in OWN.into_iter().chain([Scheme::TokenizerJson]) {
-        let tokenizer = open(scheme);
-        let ids = tokenizer.encode("worlds, hello", None, &EncodeOptions::default()).unwrap().input_ids;
-        let decoded = |special| tokenizer.decode(&ids, special).unwrap();
-        assert_eq!(decoded(SpecialTokensInDecoded::Skip), "worlds , hello");
-        assert_eq!(decoded(SpecialTokensInDecoded::Keep), "[CLS] worlds , hello [SEP]");
-        for bad in [-1, 24, i64::MAX, i64::MIN] {
-            let error = tokenizer.decode(&[1, bad], SpecialTokensInDecoded::Skip).unwrap_err().to_string();
-            assert!(error.contains("ids[1]") && error.contains(&bad.to_string()), "{error}");
-        }
-    }
-}
-
 /// The time of a quadratic algorithm on these would be minutes.
 #[test]
-fn long_words_and_long_runs_of_marks_are_unknown_in_linear_time() {
+fn long_words_and_long_runs_of_marks_are_cut_in_linear_time() {
     let n = 1 << 18;
     let marks = format!("a{}", "\u{16ff0}\u{302e}".repeat(n / 8));
-    for text in ["a".repeat(n), "é".repeat(n), "e\u{301}".repeat(n), "[".repeat(n), "[MASK".repeat(n / 8), marks] {
-        for scheme in OWN {
+    for text in [
+        "a".repeat(n),
+        "é".repeat(n),
+        "e\u{301}".repeat(n),
+        "[".repeat(n),
+        "[MASK".repeat(n / 8),
+        marks,
+        " ".repeat(n),
+        "中".repeat(n / 2),
+        "1.".repeat(n / 2),
+        "Σ\u{301}".repeat(n / 4),
+    ] {
+        for scheme in OWN.into_iter().chain(SENTENCEPIECE) {
             let encoding = open(scheme).encode(&text, None, &EncodeOptions::default()).unwrap();
-            assert_lawful(&encoding, &text, "");
+            assert_lawful_with(&encoding, &text, "", SENTENCEPIECE.contains(&scheme));
         }
     }
     let cased = TokenizerSpec { lowercase: false, ..TokenizerSpec::with_defaults(model_dir().path(), OWN[1]) };
@@ -224,63 +273,6 @@ fn our_fast_variant_equals_the_crate_on_every_character() {
             (first..first + 64).filter_map(char::from_u32).map(|c| format!("{c} hel{c}lo é{c}\u{316} ")).collect();
         let encode = |tokenizer: &Tokenizer| tokenizer.encode(&text, None, &EncodeOptions::default()).unwrap();
         assert_eq!(encode(&own).input_ids, encode(&json).input_ids, "U+{first:X} and the 63 after it");
-    }
-}
-
-fn scheme_of(files: &[(&str, &str)]) -> Result<Scheme> {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    TokenizerSpec::from_dir(dir.path(), None).map(|spec| spec.scheme)
-}
-
-#[test]
-fn files_tell_the_scheme() {
-    let vocab = ("vocab.txt", "a");
-    let class = |name: &str| format!("{{\"tokenizer_class\": \"{name}\"}}");
-    let found = |name: &str, text: &str| scheme_of(&[vocab, (name, text)]).unwrap().name();
-    assert_eq!(found("ernie_config.json", "{}"), "ernie");
-    assert_eq!(found("tokenizer.json", "{}"), "tokenizer.json");
-    assert_eq!(found("tokenizer_config.json", &class("ErnieTokenizer")), "bert-paddlenlp");
-    assert_eq!(found("config.json", "{\"paddlenlp_version\": null}"), "bert-paddlenlp");
-    assert_eq!(found("model_config.json", "{\"init_class\": \"ErnieModel\"}"), "bert-paddlenlp");
-    assert_eq!(found("tokenizer_config.json", &class("BertTokenizer")), "bert");
-    assert_eq!(found("config.json", "{\"model_type\": \"ernie\"}"), "bert");
-    assert_eq!(found("tokenizer_config.json", &class("BertTokenizerFast")), "bert-fast");
-}
-
-#[test]
-fn what_cannot_be_told_is_refused() {
-    let vocab = ("vocab.txt", "a");
-    let untold = scheme_of(&[vocab]).unwrap_err();
-    assert!(matches!(&untold, Error::Unsupported(reason) if reason.contains("option tokenizer")), "{untold}");
-    assert!(matches!(scheme_of(&[]), Err(Error::NotFound { .. })));
-    assert!(matches!(TokenizerSpec::from_dir(Path::new("/no/such"), None), Err(Error::NotFound { .. })));
-    assert!(matches!(scheme_of(&[("ernie_config.json", "{}")]), Err(Error::NotFound { .. })));
-    for (file, text, name) in [
-        ("sentencepiece.bpe.model", "", "ernie-m"),
-        ("subword/spm.model", "", "ernie-tiny"),
-        ("tokenizer_config.json", "{\"tokenizer_class\": \"RobertaTokenizer\"}", "RobertaTokenizer"),
-    ] {
-        let error = scheme_of(&[vocab, (file, text)]).unwrap_err();
-        assert!(matches!(&error, Error::Unsupported(message) if message.contains(name)), "{error}");
-    }
-    let error = scheme_of(&[vocab, ("config.json", "{\n \"a\": }")]).unwrap_err();
-    assert!(error.report().contains("line 2 column"), "{}", error.report());
-    let error = Scheme::parse("bort").unwrap_err();
-    assert!(Scheme::ALL.iter().all(|scheme| error.to_string().contains(scheme.name())), "{error}");
-}
-
-#[test]
-fn vocabularies_without_special_tokens_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("vocab.txt"), "[PAD]\n[CLS]\n[UNK]\n").unwrap();
-    for scheme in OWN {
-        let error = Tokenizer::open(&TokenizerSpec::with_defaults(dir.path(), scheme)).unwrap_err();
-        assert!(matches!(&error, Error::InvalidModel { reason, .. } if reason.contains("[SEP]")), "{error}");
     }
 }
 
@@ -338,8 +330,8 @@ proptest! {
         let encode = |tokenizer: &Tokenizer| tokenizer.encode(&text, pair.as_deref(), &options).unwrap();
         let (own, json) = (encode(own), encode(json));
         prop_assert_eq!(
-            (own.input_ids, own.token_type_ids, own.sequence, own.n_truncated_tokens()),
-            (json.input_ids, json.token_type_ids, json.sequence, json.n_truncated_tokens())
+            (own.n_truncated_tokens(), own.input_ids, own.token_type_ids, own.sequence),
+            (json.n_truncated_tokens(), json.input_ids, json.token_type_ids, json.sequence)
         );
     }
 }
