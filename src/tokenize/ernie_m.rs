@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::model_dir::tokenizer::{ErnieMVariant, TokenizerSpec};
 use std::path::Path;
 
-/// Punctuation that is split off.
-const PUNCTUATION: &str = ",;:.?!~，；：。？！《》【】";
+/// Size of the table of characters; the rest of Unicode is looked up.
+const N_TABLED: u32 = 0x1_0000;
 /// In the table of pieces: has to be split.
 const SPLIT: i32 = -1;
 
@@ -26,6 +26,8 @@ pub(super) struct ErnieMCutter {
     model: SentencePiece,
     /// Ids of the pieces that are split into themselves, else `SPLIT`.
     ids: Vec<i32>,
+    /// Ids of words of one character, for the first 65,536.
+    singles: Vec<i32>,
     /// The id of the mark for a blank alone.
     space: i64,
     special: SpecialTokens,
@@ -55,7 +57,9 @@ impl ErnieMCutter {
         })?;
         let special = SpecialTokens::new(vocab, spec);
         let space = vocab.id(SPACE_SYMBOL).unwrap_or(unk);
-        Ok(Self { variant, model, ids, space, special, special_ids, unk, lowercase: spec.lowercase })
+        let single = |c: char| vocab.id(c.encode_utf8(&mut [0; 4])).unwrap_or(unk) as i32;
+        let singles = (0..N_TABLED).map(|code| char::from_u32(code).map_or(unk as i32, single)).collect();
+        Ok(Self { variant, model, ids, singles, space, special, special_ids, unk, lowercase: spec.lowercase })
     }
 
     /// The tokens of `text`.
@@ -114,9 +118,9 @@ impl ErnieMCutter {
             match piece.id.map(|id| self.ids[id as usize]) {
                 Some(id) if id != SPLIT => places.push(i64::from(id), piece, out),
                 _ => {
-                    let text = &encoded.normalized[piece.begin..piece.end];
+                    let text = encoded.text(piece);
                     split(text, |begin, end| {
-                        let id = vocab.id(&text[begin..end]).unwrap_or(self.unk);
+                        let id = self.id(&text[begin..end], vocab);
                         let part = Piece { id: None, begin: piece.begin + begin, end: piece.begin + end };
                         places.push(id, &part, out);
                     });
@@ -127,13 +131,22 @@ impl ErnieMCutter {
 }
 
 impl ErnieMCutter {
+    /// The id of a part of a piece.
+    #[inline]
+    fn id(&self, part: &str, vocab: &Vocab) -> i64 {
+        let mut chars = part.chars();
+        match (chars.next().and_then(|c| self.singles.get(c as usize)), chars.next()) {
+            (Some(&id), None) => i64::from(id),
+            _ => vocab.id(part).unwrap_or(self.unk),
+        }
+    }
+
     /// Whether a piece is the mark for a blank and stays: with Hugging Face inside a text, before a piece without one.
     fn keeps_space(&self, index: usize, encoded: &Encoded) -> bool {
-        let text = |piece: &Piece| &encoded.normalized[piece.begin..piece.end];
         self.variant == ErnieMVariant::Hf
             && index > 0
-            && text(&encoded.pieces[index]) == SPACE_SYMBOL
-            && encoded.pieces.get(index + 1).is_some_and(|next| !text(next).starts_with(SPACE_SYMBOL))
+            && encoded.text(&encoded.pieces[index]) == SPACE_SYMBOL
+            && encoded.pieces.get(index + 1).is_some_and(|next| !encoded.text(next).starts_with(SPACE_SYMBOL))
     }
 }
 
@@ -181,7 +194,7 @@ impl Places<'_> {
     }
 }
 
-/// Splits a piece at ideographs, [`PUNCTUATION`], and where digits begin or end; a mark for a blank alone is dropped.
+/// Splits a piece at ideographs, some punctuation, and where digits begin or end; a mark for a blank alone is dropped.
 /// `emit` gets the ranges of the parts.
 fn split(piece: &str, mut emit: impl FnMut(usize, usize)) {
     if piece == SPACE_SYMBOL {
@@ -201,7 +214,7 @@ fn split(piece: &str, mut emit: impl FnMut(usize, usize)) {
         if c == '\u{2581}' {
             continue;
         }
-        if ('\u{4e00}'..='\u{9fff}').contains(&c) || PUNCTUATION.contains(c) {
+        if is_split_off(c) {
             keep(from, at);
             from = at + c.len_utf8();
             keep(at, from);
@@ -214,6 +227,33 @@ fn split(piece: &str, mut emit: impl FnMut(usize, usize)) {
         // What is left is kept even if it is a mark for a blank.
         emit(from, piece.len());
     }
+}
+
+/// Ideographs of the main block, and some punctuation.
+#[inline]
+fn is_split_off(c: char) -> bool {
+    matches!(
+        c,
+        '\u{4e00}'
+            ..='\u{9fff}'
+                | ','
+                | ';'
+                | ':'
+                | '.'
+                | '?'
+                | '!'
+                | '~'
+                | '，'
+                | '；'
+                | '：'
+                | '。'
+                | '？'
+                | '！'
+                | '《'
+                | '》'
+                | '【'
+                | '】'
+    )
 }
 
 /// `str.isdigit` of one character.

@@ -8,22 +8,22 @@
 const FREE: u32 = u32::MAX;
 /// The parent of the root: not `FREE`, and no state, so that no step leads to the root.
 const ABOVE_ROOT: u32 = u32::MAX - 1;
-/// Marks a state where no string ends.
-const NO_VALUE: i32 = -1;
 /// States in a block; every byte leads to a state of the block of its `base`.
 const BLOCK: usize = 256;
 /// Places looked at for a state's children before a new block is taken, so that building stays linear.
 const MAX_TRIALS: usize = 64;
 
-/// A state: where its children are, whose child it is, the value of the string that ends here.
+/// In [`State::base`]: a string ends here.
+const HAS_VALUE: u32 = 1 << 31;
+
+/// A state: where its children are, whose child it is. Kept apart from the values, so that a walk touches little memory.
 #[derive(Clone, Copy, Debug)]
 struct State {
     base: u32,
     parent: u32,
-    value: i32,
 }
 
-const UNUSED: State = State { base: 0, parent: FREE, value: NO_VALUE };
+const UNUSED: State = State { base: 0, parent: FREE };
 
 /// `entries` in the order that [`Trie::build`] wants; of equal strings the one with the largest value comes first.
 pub(super) fn sorted<'a>(mut entries: Vec<(&'a [u8], i32)>) -> Vec<(&'a [u8], i32)> {
@@ -35,6 +35,8 @@ pub(super) fn sorted<'a>(mut entries: Vec<(&'a [u8], i32)>) -> Vec<(&'a [u8], i3
 #[derive(Clone, Debug)]
 pub(super) struct Trie {
     states: Vec<State>,
+    /// By state: the value of the string that ends there.
+    values: Vec<i32>,
 }
 
 /// A place in a [`Trie`].
@@ -44,7 +46,7 @@ pub(super) struct Node(u32);
 impl Trie {
     /// Builds a trie of `entries`, which must be sorted by their strings, without duplicates and with values >= 0.
     pub(super) fn build(entries: &[(&[u8], i32)]) -> Self {
-        let mut builder = Builder { states: Vec::new(), free: Vec::new(), hole: 0, cursor: 0 };
+        let mut builder = Builder { states: Vec::new(), values: Vec::new(), free: Vec::new(), hole: 0, cursor: 0 };
         builder.add_block();
         builder.take(0, ABOVE_ROOT);
         // (state, its entries, number of bytes they share)
@@ -52,7 +54,8 @@ impl Trie {
         let mut bytes = Vec::new();
         while let Some((state, mut begin, end, depth)) = work.pop() {
             if begin < end && entries[begin].0.len() == depth {
-                builder.states[state as usize].value = entries[begin].1;
+                builder.values[state as usize] = entries[begin].1;
+                builder.states[state as usize].base |= HAS_VALUE;
                 begin += 1;
             }
             bytes.clear();
@@ -62,7 +65,7 @@ impl Trie {
                 continue;
             }
             let base = builder.place(&bytes);
-            builder.states[state as usize].base = base;
+            builder.states[state as usize].base |= base;
             for &byte in &bytes {
                 let child = base ^ u32::from(byte);
                 builder.take(child, state);
@@ -72,7 +75,8 @@ impl Trie {
             }
         }
         builder.states.shrink_to_fit();
-        Self { states: builder.states }
+        builder.values.shrink_to_fit();
+        Self { states: builder.states, values: builder.values }
     }
 
     /// The place of the empty string.
@@ -83,15 +87,15 @@ impl Trie {
     /// The place after `byte`, if any string goes on so.
     #[inline]
     pub(super) fn step(&self, node: Node, byte: u8) -> Option<Node> {
-        let child = self.states[node.0 as usize].base ^ u32::from(byte);
+        let child = (self.states[node.0 as usize].base & !HAS_VALUE) ^ u32::from(byte);
         (self.states[child as usize].parent == node.0).then_some(Node(child))
     }
 
     /// The value of the string that ends at `node`.
     #[inline]
     pub(super) fn value(&self, node: Node) -> Option<i32> {
-        let value = self.states[node.0 as usize].value;
-        (value != NO_VALUE).then_some(value)
+        let has_value = self.states[node.0 as usize].base & HAS_VALUE != 0;
+        has_value.then(|| self.values[node.0 as usize])
     }
 
     /// Length of the longest string that `text` begins with.
@@ -116,10 +120,77 @@ impl Trie {
     }
 }
 
+/// Characters that a table leads from the root of a [`ScoredTrie`]; the rest of Unicode is walked.
+const N_TABLED: u32 = 0x1_0000;
+
+/// A trie whose values have scores, laid out so that a step of a walk touches one place in memory: state, value, score.
+#[derive(Debug)]
+pub(super) struct ScoredTrie {
+    states: Vec<State>,
+    values: Vec<(i32, f32)>,
+    /// By character of the first 65,536: the state after it, `FREE` where no string begins with it.
+    after_first: Vec<u32>,
+}
+
+impl ScoredTrie {
+    /// `trie` with the scores of its values.
+    pub(super) fn new(trie: Trie, scores: &[f32]) -> Self {
+        let states = trie.states.into_iter().zip(trie.values).map(|(State { base, parent }, value)| {
+            let score = if base & HAS_VALUE != 0 { scores.get(value as usize).copied() } else { None };
+            (State { base, parent }, (value, score.unwrap_or_default()))
+        });
+        let (states, values) = states.unzip();
+        let mut built = Self { states, values, after_first: Vec::new() };
+        let after = |code| {
+            let mut bytes = [0; 4];
+            let text = char::from_u32(code)?.encode_utf8(&mut bytes);
+            text.bytes().try_fold(0, |node, byte| built.step(node, byte))
+        };
+        built.after_first = (0..N_TABLED).map(|code| after(code).unwrap_or(FREE)).collect();
+        built
+    }
+
+    #[inline]
+    fn step(&self, node: u32, byte: u8) -> Option<u32> {
+        let child = (self.states[node as usize].base & !HAS_VALUE) ^ u32::from(byte);
+        (self.states[child as usize].parent == node).then_some(child)
+    }
+
+    /// Calls `found` with the length, the value and the score of every string that `text` begins with, shortest first.
+    /// `first` is the first character of `text`; no string ends inside it.
+    #[inline]
+    pub(super) fn walk(&self, text: &[u8], first: char, mut found: impl FnMut(usize, i32, f32)) {
+        let n_bytes = first.len_utf8();
+        let mut node = match self.after_first.get(first as usize) {
+            Some(&node) => node,
+            None => text[..n_bytes].iter().try_fold(0, |node, &byte| self.step(node, byte)).unwrap_or(FREE),
+        };
+        if node == FREE {
+            return;
+        }
+        let mut length = n_bytes;
+        loop {
+            let base = self.states[node as usize].base;
+            if base & HAS_VALUE != 0 {
+                let (value, score) = self.values[node as usize];
+                found(length, value, score);
+            }
+            let Some(&byte) = text.get(length) else { return };
+            let child = (base & !HAS_VALUE) ^ u32::from(byte);
+            if self.states[child as usize].parent != node {
+                return;
+            }
+            node = child;
+            length += 1;
+        }
+    }
+}
+
 /// A trie being built. `free` lists states in rising order as they were when unused; those taken since are passed over.
 /// Only children are put from `hole` on, into any unused state; siblings from `cursor` on, where there is room for them.
 struct Builder {
     states: Vec<State>,
+    values: Vec<i32>,
     free: Vec<u32>,
     hole: usize,
     cursor: usize,
@@ -129,6 +200,7 @@ impl Builder {
     fn add_block(&mut self) {
         let begin = self.states.len();
         self.states.resize(begin + BLOCK, UNUSED);
+        self.values.resize(begin + BLOCK, 0);
         self.free.extend((begin..begin + BLOCK).map(|state| state as u32));
     }
 

@@ -41,6 +41,19 @@ impl CharsMap {
         }
     }
 
+    /// Whether some rule begins with `text`, or is it.
+    pub(super) fn begins(&self, text: &str) -> bool {
+        let mut node = offset(self.units[0]);
+        for &byte in text.as_bytes() {
+            node ^= usize::from(byte);
+            match self.units.get(node) {
+                Some(&unit) if unit & 0x8000_00FF == u32::from(byte) => node ^= offset(unit),
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// The longest rule that `text` begins with: how many of its bytes are replaced, and by what.
     #[inline]
     pub(super) fn longest<'a>(&'a self, text: &str) -> Option<(usize, &'a str)> {

@@ -52,6 +52,13 @@ pub(super) struct Encoded {
     best: Vec<Best>,
 }
 
+impl Encoded {
+    /// A piece as the model sees it.
+    pub(super) fn text(&self, piece: &Piece) -> &str {
+        &self.normalized[piece.begin..piece.end]
+    }
+}
+
 impl SentencePiece {
     /// Reads the model in `path`. `visit` gets every piece that a text can be cut into, in the order of their numbers.
     ///

@@ -1,6 +1,7 @@
 //! A text as a model sees it: rules applied, white space squeezed and written as U+2581.
 //!
-//! Reference: `Normalizer::Normalize` of SentencePiece.
+//! Reference: `Normalizer::Normalize` of SentencePiece. Most characters begin no rule, which a table tells, so that runs of
+//! them are copied.
 
 use super::super::alignment::Alignment;
 use super::super::trie::{Trie, sorted};
@@ -8,9 +9,24 @@ use super::SPACE_SYMBOL;
 use super::charsmap::CharsMap;
 use super::model::{Kind, Model};
 
+/// Size of the table of characters; the rest of Unicode is looked up.
+const N_TABLED: usize = 0x1_0000;
+
+/// Which rules a character can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// None, whatever follows.
+    Plain,
+    /// None, if what follows is ASCII: letters, which accents may follow.
+    PlainBeforeAscii,
+    /// Has to be looked up.
+    Other,
+}
+
 /// The normaliser of a model.
 #[derive(Debug)]
 pub(super) struct Normalizer {
+    classes: Box<[Class]>,
     rules: Option<CharsMap>,
     /// User-defined pieces, which no rule touches.
     untouched: Option<Trie>,
@@ -30,9 +46,12 @@ impl Normalizer {
         let untouched = model.pieces.iter().filter(|piece| piece.kind == Kind::UserDefined);
         let mut untouched = sorted(untouched.map(|piece| (piece.text.as_bytes(), 0)).collect());
         untouched.dedup();
+        let untouched = (!untouched.is_empty()).then(|| Trie::build(&untouched));
+        let classes = (0..N_TABLED as u32).map(|code| class(code, rules.as_ref(), untouched.is_some())).collect();
         Ok(Self {
+            classes,
             rules,
-            untouched: (!untouched.is_empty()).then(|| Trie::build(&untouched)),
+            untouched,
             add_dummy_prefix: model.add_dummy_prefix,
             remove_extra_whitespaces: model.remove_extra_whitespaces,
             treat_whitespace_as_suffix: model.treat_whitespace_as_suffix,
@@ -62,7 +81,15 @@ impl Normalizer {
             add_space(out, alignment, at, at);
         }
         let mut after_space = self.remove_extra_whitespaces;
-        while let Some((n_bytes, replacement)) = self.prefix(&text[at..]) {
+        loop {
+            let n_plain = self.plain_len(&text[at..]);
+            if n_plain > 0 {
+                out.push_str(&text[at..at + n_plain]);
+                alignment.push_same(n_plain, at);
+                at += n_plain;
+                after_space = false;
+            }
+            let Some((n_bytes, replacement)) = self.prefix(&text[at..]) else { break };
             let (begin, end) = (at, at + n_bytes);
             at = end;
             let kept = if after_space { replacement.trim_start_matches(' ') } else { replacement };
@@ -92,6 +119,34 @@ impl Normalizer {
         }
     }
 
+    /// How many bytes of `text` from its beginning are neither blanks nor part of a rule.
+    #[inline]
+    fn plain_len(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            if byte.is_ascii() {
+                let is_plain = match self.classes[usize::from(byte)] {
+                    Class::Plain => true,
+                    Class::PlainBeforeAscii => bytes.get(at + 1).is_none_or(u8::is_ascii),
+                    Class::Other => false,
+                };
+                if !is_plain {
+                    break;
+                }
+                at += 1;
+            } else {
+                let Some(c) = text[at..].chars().next() else { break };
+                if self.classes.get(c as usize) != Some(&Class::Plain) {
+                    break;
+                }
+                at += c.len_utf8();
+            }
+        }
+        at
+    }
+
     /// What `text` begins with: how many bytes, and what they become. `None` at the end.
     #[inline]
     fn prefix<'a>(&'a self, text: &'a str) -> Option<(usize, &'a str)> {
@@ -104,4 +159,24 @@ impl Normalizer {
         }
         Some((first.len_utf8(), &text[..first.len_utf8()]))
     }
+}
+
+/// The class of a code point. A blank is never plain, and nothing is where user-defined pieces have to be looked for.
+fn class(code: u32, rules: Option<&CharsMap>, has_untouched: bool) -> Class {
+    let Some(c) = char::from_u32(code).filter(|&c| c != ' ' && !has_untouched) else { return Class::Other };
+    let Some(rules) = rules else { return Class::Plain };
+    let mut text = String::from(c);
+    if !rules.begins(&text) {
+        return Class::Plain;
+    }
+    let begins_with_ascii = |text: &mut String, second: u8| {
+        text.truncate(c.len_utf8());
+        text.push(char::from(second));
+        rules.begins(text)
+    };
+    let is_alone = rules.longest(&text).is_some();
+    if !c.is_ascii() || is_alone || (0..=0x7F).any(|second| begins_with_ascii(&mut text, second)) {
+        return Class::Other;
+    }
+    Class::PlainBeforeAscii
 }

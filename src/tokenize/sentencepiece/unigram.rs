@@ -4,7 +4,7 @@
 //! sums grow large (older versions summed in 64 and cut some repetitive texts otherwise). The cost is the length of the
 //! text times that of the longest piece.
 
-use super::super::trie::{Trie, sorted};
+use super::super::trie::{ScoredTrie, Trie, sorted};
 use super::Piece;
 use super::model::{Kind, Model, ModelPiece};
 
@@ -28,9 +28,7 @@ const NONE: Best = Best { score: 0.0, id: UNKNOWN, n_bytes: 0 };
 /// Pieces with their scores.
 #[derive(Debug)]
 pub(super) struct Unigram {
-    trie: Trie,
-    /// By piece: its score.
-    scores: Vec<f32>,
+    trie: ScoredTrie,
     unknown_score: f32,
     /// The pieces of the 256 bytes, where the model falls back to them.
     bytes: Option<Box<[u32; 256]>>,
@@ -70,8 +68,7 @@ impl Unigram {
             _ => piece.score,
         };
         Ok(Self {
-            trie: Trie::build(&entries),
-            scores: model.pieces.iter().map(score).collect(),
+            trie: ScoredTrie::new(Trie::build(&entries), &model.pieces.iter().map(score).collect::<Vec<_>>()),
             unknown_score: min_score - UNKNOWN_PENALTY,
             bytes: model.byte_fallback.then_some(bytes),
         })
@@ -89,7 +86,7 @@ impl Unigram {
                 let offset = best[begin].score;
                 best[begin..=frontier.max(begin)].iter_mut().for_each(|best| best.score -= offset);
             }
-            frontier = frontier.max(self.extend(bytes, begin, first.len_utf8(), best));
+            frontier = frontier.max(self.extend(bytes, begin, first, best));
         }
         let mut end = text.len();
         while end > 0 {
@@ -101,9 +98,10 @@ impl Unigram {
         pieces.reverse();
     }
 
-    /// Tries all pieces that begin at `begin`, where a character of `n_bytes` stands, and gives the end of the longest.
+    /// Tries all pieces that begin at `begin`, where `first` stands, and gives the end of the longest.
     #[inline]
-    fn extend(&self, bytes: &[u8], begin: usize, n_bytes: usize, best: &mut [Best]) -> usize {
+    fn extend(&self, bytes: &[u8], begin: usize, first: char, best: &mut [Best]) -> usize {
+        let n_bytes = first.len_utf8();
         let so_far = best[begin].score;
         let mut has_single = false;
         let mut frontier = 0;
@@ -115,16 +113,10 @@ impl Unigram {
             }
             frontier = begin + length;
         };
-        let mut node = self.trie.root();
-        for (index, &byte) in bytes[begin..].iter().enumerate() {
-            match self.trie.step(node, byte) {
-                Some(next) => node = next,
-                None => break,
-            }
-            let Some(id) = self.trie.value(node) else { continue };
-            consider(index + 1, self.scores[id as usize], id as u32);
-            has_single |= index + 1 == n_bytes;
-        }
+        self.trie.walk(&bytes[begin..], first, |length, id, score| {
+            consider(length, score, id as u32);
+            has_single |= length == n_bytes;
+        });
         if !has_single {
             consider(n_bytes, self.unknown_score, UNKNOWN);
         }
