@@ -74,12 +74,18 @@ consumers: stage
 	$(CMAKE) --build $(BUILD)/consumers -j2
 	cd $(BUILD)/consumers && PATH="$$PATH:$(dir $(CMAKE))" $(CTEST) --output-on-failure
 
-bench: runtime ## measure calls beside ONNX Runtime's own, and opening a checkpoint
+bench: runtime $(BUILD)/python/bin/python ## measure calls beside ONNX Runtime's own, opening a checkpoint, and the tokenizers
 	cargo bench --locked
 
-fixtures: ## make tests/fixtures again (needs python3 with numpy and onnx)
+# What benchmarks compare with.
+$(BUILD)/python/bin/python:
+	python3 -m venv $(BUILD)/python
+	$(BUILD)/python/bin/pip install --quiet jieba==0.42.1 sentencepiece==0.2.3
+
+fixtures: ## make tests/fixtures again (needs python3 with numpy, onnx, jieba and sentencepiece)
 	python3 scripts/make_fixtures.py tests/fixtures
 	python3 scripts/make_checkpoints.py tests/fixtures/checkpoints
+	python3 scripts/make_tokenizers.py tests/fixtures/tokenizers
 
 clean: ## remove everything that was built or fetched
 	rm -rf $(BUILD) target

@@ -76,8 +76,11 @@ fn peer(dir: &Path) -> tokenizers::Tokenizer {
     tokenizer
 }
 
+/// Encodes a text and gives the number of tokens.
+type Run<'a> = &'a dyn Fn(&str) -> usize;
+
 /// Seconds of one pass over the texts.
-fn pass(texts: &[String], run: &dyn Fn(&str) -> usize) -> f64 {
+fn pass(texts: &[String], run: Run<'_>) -> f64 {
     let start = Instant::now();
     let n_tokens: usize = texts.iter().map(|text| run(text)).sum();
     let seconds = start.elapsed().as_secs_f64();
@@ -86,10 +89,10 @@ fn pass(texts: &[String], run: &dyn Fn(&str) -> usize) -> f64 {
 }
 
 /// The best of the rounds for each contestant, which take turns.
-fn best(texts: &[String], contestants: &[(&str, &dyn Fn(&str) -> usize)]) -> Vec<f64> {
+fn best(texts: &[String], contestants: &[Run<'_>]) -> Vec<f64> {
     let mut best = vec![f64::INFINITY; contestants.len()];
     for _ in 0..ROUNDS {
-        for (best, (_, run)) in best.iter_mut().zip(contestants) {
+        for (best, run) in best.iter_mut().zip(contestants) {
             *best = best.min(pass(texts, *run));
         }
     }
@@ -120,8 +123,8 @@ fn beside_the_crate() {
         let n_bytes: usize = texts.iter().map(String::len).sum();
         let theirs = |text: &str| crate_tokenizer.encode(text, true).unwrap().len();
         let runs: Vec<_> = ours.iter().map(encode).collect();
-        let mut contestants: Vec<(&str, &dyn Fn(&str) -> usize)> = vec![("tokenizers", &theirs)];
-        contestants.extend(runs.iter().map(|run| ("ours", run as &dyn Fn(&str) -> usize)));
+        let mut contestants: Vec<Run<'_>> = vec![&theirs];
+        contestants.extend(runs.iter().map(|run| run as Run<'_>));
         let seconds = best(&texts, &contestants);
         let rate = |seconds: f64| n_bytes as f64 / 1e6 / seconds;
         print!("{name:<20} {:>10.2}", rate(seconds[0]));
@@ -160,7 +163,7 @@ fn beside_python() {
         // SentencePiece alone, and with what its reference does to the pieces.
         for (tokenizer, reference) in [(&ours[0], "ernie-tiny"), (&ours[1], "ernie-m"), (&ours[1], "ernie-m-split")] {
             let run = encode(tokenizer);
-            let seconds = best(&texts, &[("ours", &run)])[0];
+            let seconds = best(&texts, &[&run])[0];
             let line = theirs
                 .as_ref()
                 .and_then(|lines| lines.lines().find_map(|line| line.strip_prefix(&format!("{reference} "))));

@@ -36,10 +36,11 @@
 #define ERNIE_VERSION_STRING "0.1.0"
 
 /* Initialisers: the struct's size, and 0 for everything else. */
-#define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
 #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
-#define ERNIE_TOKENS_INIT { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }
+#define ERNIE_TOKENS_INIT \
+    { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }
 
 /*
  Success: the status pointer is NULL.
@@ -331,6 +332,21 @@
  Element type bfloat16 in two bytes.
  */
 #define ERNIE_TYPE_BFLOAT16 16
+
+/*
+ Bytes of UTF-8, as all offsets of this library.
+ */
+#define ERNIE_UNIT_BYTES 0
+
+/*
+ Unicode code points, as in Python.
+ */
+#define ERNIE_UNIT_CODE_POINTS 1
+
+/*
+ UTF-16 code units, as in JavaScript, Java and Windows.
+ */
+#define ERNIE_UNIT_UTF16 2
 
 /*
  Decoding leaves special tokens out.
@@ -966,6 +982,23 @@ struct ernie_status *ernie_result_text(const struct ernie_result *result,
  - `result` is NULL or was not freed yet, and nobody reads it.
  */
 void ernie_result_free(struct ernie_result *result);
+
+/*
+ Counts `n_spans` spans of `text` in another unit: from `ERNIE_UNIT_...` to `ERNIE_UNIT_...`. Spans may stand in any
+ order; `converted` may be `spans`. The cost is that of one pass over the text.
+
+ Errors: `INVALID_UTF8`, `INVALID_ARGUMENT` (NULL, no such unit, or a span beyond the text, backwards or inside a
+ character: the message names it); nothing is written then.
+
+ # Safety
+ - `text` is as `ernie_str` says; `spans` and `converted` point to `n_spans` spans, the second writable, or are NULL.
+ */
+struct ernie_status *ernie_spans_convert(struct ernie_str text,
+                                         uint32_t from_unit,
+                                         uint32_t to_unit,
+                                         const struct ernie_span *spans,
+                                         size_t n_spans,
+                                         struct ernie_span *converted);
 
 /*
  Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count

@@ -427,7 +427,8 @@ class Result {
     detail::Handle<ernie_result> handle_;
 };
 
-/// Spans of `text` counted in another unit. Throws Code::InvalidArgument for a span beyond the text or inside a character.
+/// Spans of `text` counted in another unit. Throws Code::InvalidArgument for a span beyond the text or inside a
+/// character.
 inline std::vector<ernie_span> convert_spans(std::string_view text, Unit from, Unit to, Span<ernie_span> spans) {
     std::vector<ernie_span> converted(spans.size());
     detail::check(ernie_spans_convert({text.data(), text.size()}, static_cast<std::uint32_t>(from),

@@ -138,14 +138,14 @@ fn hold(law: bool, broken: &str) -> Result<()> {
     if law { Ok(()) } else { Err(Error::Internal(broken.to_owned())) }
 }
 
-/// A SentencePiece model, and behind its first four NULs a text to be cut with it.
+/// A SentencePiece model, which then has to cut its own bytes, read as a text.
 ///
 /// # Errors
 /// Those of the reader; [`Error::Internal`]: pieces that are not in the text or not in order.
 pub fn sentencepiece(bytes: &[u8]) -> Result<()> {
-    let end = bytes.windows(4).position(|window| window == [0; 4]).unwrap_or(bytes.len());
-    let text = String::from_utf8_lossy(bytes.get(end + 4..).unwrap_or_default());
-    sentencepiece_pieces(&bytes[..end])?(&text).map(drop)
+    let pieces_of = sentencepiece_pieces(bytes)?;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2048)]);
+    pieces_of(&text).and_then(|_| pieces_of(" \u{ff48}a1\u{2581}\u{4e2d} ")).map(drop)
 }
 
 /// Opens a SentencePiece model for looking at its pieces.
@@ -157,6 +157,22 @@ pub fn sentencepiece_pieces(model: &[u8]) -> Result<hooks::PiecesOf> {
 }
 
 /// Cuts texts into words as jieba does.
-pub fn jieba() -> Box<dyn Fn(&str) -> Vec<std::ops::Range<usize>>> {
+///
+/// # Errors
+/// * [`Error::Unsupported`]: built without the feature `ernie-tiny`.
+pub fn jieba() -> Result<hooks::WordsOf> {
     hooks::jieba()
+}
+
+/// A text for every scheme, over the vocabularies of `tests/fixtures`: the first byte chooses the scheme, the second the
+/// options, the rest is the text, cut in two at the first line feed. Encodings must be lawful: equal lengths, offsets on
+/// character boundaries that do not go back, limits held, windows without gaps.
+///
+/// # Errors
+/// Those of encoding; [`Error::Internal`]: a law does not hold.
+pub fn tokenize(bytes: &[u8]) -> Result<()> {
+    let (Some(&scheme), Some(&how)) = (bytes.first(), bytes.get(1)) else { return Ok(()) };
+    let text = String::from_utf8_lossy(&bytes[2..]);
+    let (text, pair) = text.split_once('\n').map_or((&*text, None), |(text, pair)| (text, Some(pair)));
+    hooks::check(scheme, how, text, pair)
 }

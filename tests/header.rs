@@ -15,7 +15,7 @@ fn generate(root: &Path) -> String {
     let mut config = cbindgen::Config::from_file(root.join("include/cbindgen.toml")).expect("cbindgen.toml");
     config.after_includes = Some(format!("{}\n\n{}", version_macros(), initialisers()));
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["status", "library", "input", "call", "options", "tensor", "result", "tokenizer", "model"] {
+    for file in ["status", "library", "input", "call", "options", "tensor", "result", "spans", "tokenizer", "model"] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
     let mut text = Vec::new();
@@ -39,11 +39,26 @@ fn version_macros() -> String {
 
 fn initialisers() -> String {
     "/* Initialisers: the struct's size, and 0 for everything else. */\n\
-     #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_TOKENS_INIT { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }"
+     #define ERNIE_TOKENS_INIT \\\n    \
+     { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }"
         .to_owned()
+}
+
+/// A new file of `src/capi` is easily forgotten in the list above.
+#[test]
+fn every_exported_function_is_in_the_header() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = std::fs::read_to_string(root.join("include/ernie.h")).expect("the header");
+    for file in std::fs::read_dir(root.join("src/capi")).expect("src/capi") {
+        let text = std::fs::read_to_string(file.expect("an entry").path()).expect("a source");
+        let exported = text.split("extern \"C\" fn ").skip(1).filter_map(|rest| rest.split_once('('));
+        for (name, _) in exported.filter(|(name, _)| name.starts_with("ernie_")) {
+            assert!(header.contains(&format!("{name}(")), "{name} is not in include/ernie.h");
+        }
+    }
 }
 
 #[test]

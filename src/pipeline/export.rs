@@ -36,6 +36,7 @@ const TOKENIZER_FILES: &[&str] = &[
     "special_tokens_map.json",
     "added_tokens.json",
     "sentencepiece.bpe.model",
+    "spm_cased_simp_sampled.model",
 ];
 /// Random characters at the end of the name of an unfinished bundle.
 const SUFFIX_LENGTH: usize = 12;

@@ -39,7 +39,7 @@ impl ErnieTinyCutter {
     ) -> Result<Self> {
         let mut ids = Vec::new();
         let model = SentencePiece::open(path, |piece| ids.push(vocab.id(piece).unwrap_or(unk) as i32))?;
-        Ok(Self { segmenter: Segmenter::new(), model, ids, special_ids, unk, lowercase: spec.lowercase })
+        Ok(Self { segmenter: Segmenter::new()?, model, ids, special_ids, unk, lowercase: spec.lowercase })
     }
 
     /// The tokens of `text`.

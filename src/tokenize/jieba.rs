@@ -4,6 +4,7 @@
 //! which are set right here: which characters can be in words of several (more ideographs), what it joins of letters and
 //! digits (also over `.`, `-` and `_`), one entry that its dictionary lacks, and the digits of its Markov model (six).
 
+use crate::error::{Error, Result};
 use jieba_rs::{HmmModel, Jieba};
 use std::fmt::Write;
 use std::ops::Range;
@@ -26,20 +27,19 @@ pub(super) struct Segmenter(Arc<Jieba>);
 
 impl Segmenter {
     /// The segmenter with the default dictionary.
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> Result<Self> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(jieba) = shared.upgrade() {
-            return Self(jieba);
+            return Ok(Self(jieba));
         }
         let mut jieba = Jieba::new();
-        // Both are well-formed, so that this cannot fail.
-        jieba.load_dict(&mut MISSING.as_bytes()).ok();
-        if let Some(model) = hmm_as_text().and_then(|text| HmmModel::load(&mut text.as_bytes()).ok()) {
-            jieba.set_hmm_model(model);
-        }
+        let broken = |what: String| Error::Internal(format!("jieba: {what}"));
+        jieba.load_dict(&mut MISSING.as_bytes()).map_err(|e| broken(e.to_string()))?;
+        let model = hmm_as_text().ok_or_else(|| broken("its Markov model is cut off".into()))?;
+        jieba.set_hmm_model(HmmModel::load(&mut model.as_bytes()).map_err(|e| broken(e.to_string()))?);
         let jieba = Arc::new(jieba);
         *shared = Arc::downgrade(&jieba);
-        Self(jieba)
+        Ok(Self(jieba))
     }
 
     /// Gives every word of `text`, in order: all of the text, white space too.
@@ -136,7 +136,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<&str> {
         let mut words = Vec::new();
-        Segmenter::new().words(text, |range| words.push(&text[range]));
+        Segmenter::new().unwrap().words(text, |range| words.push(&text[range]));
         words
     }
 

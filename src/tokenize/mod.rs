@@ -24,6 +24,10 @@ mod ernie_m;
 mod ernie_tiny;
 #[cfg(feature = "test-hooks")]
 pub(crate) mod hooks;
+#[cfg(feature = "ernie-tiny")]
+mod jieba;
+#[cfg(not(feature = "ernie-tiny"))]
+#[path = "no_jieba.rs"]
 mod jieba;
 mod json;
 mod nfc;

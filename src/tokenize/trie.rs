@@ -26,7 +26,7 @@ struct State {
 const UNUSED: State = State { base: 0, parent: FREE };
 
 /// `entries` in the order that [`Trie::build`] wants; of equal strings the one with the largest value comes first.
-pub(super) fn sorted<'a>(mut entries: Vec<(&'a [u8], i32)>) -> Vec<(&'a [u8], i32)> {
+pub(super) fn sorted(mut entries: Vec<(&[u8], i32)>) -> Vec<(&[u8], i32)> {
     entries.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
     entries
 }
@@ -121,7 +121,7 @@ impl Trie {
 }
 
 /// Characters that a table leads from the root of a [`ScoredTrie`]; the rest of Unicode is walked.
-const N_TABLED: u32 = 0x1_0000;
+const N_TABLED: usize = 0x1_0000;
 
 /// A trie whose values have scores, laid out so that a step of a walk touches one place in memory: state, value, score.
 #[derive(Debug)]
@@ -133,20 +133,26 @@ pub(super) struct ScoredTrie {
 }
 
 impl ScoredTrie {
-    /// `trie` with the scores of its values.
-    pub(super) fn new(trie: Trie, scores: &[f32]) -> Self {
+    /// The trie of `entries`, sorted UTF-8 without duplicates, with the scores of their values.
+    pub(super) fn new(entries: &[(&[u8], i32)], scores: &[f32]) -> Self {
+        let trie = Trie::build(entries);
         let states = trie.states.into_iter().zip(trie.values).map(|(State { base, parent }, value)| {
             let score = if base & HAS_VALUE != 0 { scores.get(value as usize).copied() } else { None };
             (State { base, parent }, (value, score.unwrap_or_default()))
         });
         let (states, values) = states.unzip();
         let mut built = Self { states, values, after_first: Vec::new() };
-        let after = |code| {
-            let mut bytes = [0; 4];
-            let text = char::from_u32(code)?.encode_utf8(&mut bytes);
-            text.bytes().try_fold(0, |node, byte| built.step(node, byte))
-        };
-        built.after_first = (0..N_TABLED).map(|code| after(code).unwrap_or(FREE)).collect();
+        let mut after_first = vec![FREE; N_TABLED];
+        for (entry, _) in entries {
+            let first = entry.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+            if let Some(c) = first
+                && after_first.get(c as usize) == Some(&FREE)
+                && let Some(node) = entry[..c.len_utf8()].iter().try_fold(0, |node, &byte| built.step(node, byte))
+            {
+                after_first[c as usize] = node;
+            }
+        }
+        built.after_first = after_first;
         built
     }
 

@@ -90,9 +90,33 @@ void tokens(const std::string &dir) {
         tokenizer.encode({"好[MASK]"}, ernie::Call().special_tokens(ernie::SpecialTokens::Plain));
     const ernie::Result known = tokenizer.encode({"好[MASK]"});
     CHECK(known.tokens(0).input_ids.size() == 4 && result.tokens(0).input_ids.size() > 4);
-    CHECK(tokenizer.decode(known.tokens(0).input_ids, ERNIE_DECODE_KEEP_SPECIAL_TOKENS) == "[CLS] 好 [MASK] [SEP]");
+    CHECK(tokenizer.decode(known.tokens(0).input_ids, ernie::Decode::KeepSpecialTokens) == "[CLS] 好 [MASK] [SEP]");
     CHECK(tokenizer.vocab_size() > 1000);
     CHECK(code_of([&] { (void)tokenizer.decode(std::vector<std::int64_t>{-1}); }) == ernie::Code::InvalidArgument);
+    CHECK(tokenizer.token_id("[MASK]") == known.tokens(0).input_ids[2] && !tokenizer.token_id("no such token"));
+}
+
+void windows(const std::string &dir) {
+    const ernie::Tokenizer tokenizer(dir);
+    const std::string passage = "房间很干净房间很干净";
+    const ernie::Result result = tokenizer.encode(
+        {{"很好", passage}}, ernie::Call().max_tokens(9).truncation(ernie::Truncation::Windows).doc_stride(3));
+    CHECK(result.size() == 3);
+    for (std::size_t i = 0; i < result.size(); ++i) {
+        const ernie::Tokens window = result.tokens(i);
+        CHECK(window.input == 0 && window.window == i && window.n_windows == 3);
+        CHECK(result.fragment(i, 4, 8).in(passage) == passage.substr(9 * i, 12));
+        const auto points =
+            ernie::convert_spans(passage, ernie::Unit::Bytes, ernie::Unit::CodePoints, {window.offsets.data() + 4, 4});
+        CHECK(points.size() == 4 && points[0].begin == 3 * i && points[3].end == 3 * i + 4);
+    }
+    const ernie::Result cut = tokenizer.encode({passage}, ernie::Call().max_tokens(6));
+    const ernie::Tokens tokens = cut.tokens(0);
+    CHECK(tokens.n_truncated_tokens == 6 && tokens.truncated_text.begin == 12 && tokens.truncated_pair.end == 0);
+    CHECK(code_of([&] { (void)cut.fragment(0, 0, 99); }) == ernie::Code::InvalidArgument);
+    CHECK(code_of([&] {
+              (void)ernie::convert_spans("é", ernie::Unit::Bytes, ernie::Unit::Utf16, std::vector<ernie_span>{{0, 1}});
+          }) == ernie::Code::InvalidArgument);
 }
 
 void every_type(const std::string &fixtures) {
@@ -170,6 +194,7 @@ int main(int argc, char **argv) {
         texts(model);
         labels(model);
         tokens(argv[1]);
+        windows(argv[1]);
         every_type(argv[2]);
         sharing(model);
         CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);

@@ -4,7 +4,7 @@
 //! sums grow large (older versions summed in 64 and cut some repetitive texts otherwise). The cost is the length of the
 //! text times that of the longest piece.
 
-use super::super::trie::{ScoredTrie, Trie, sorted};
+use super::super::trie::{ScoredTrie, sorted};
 use super::Piece;
 use super::model::{Kind, Model, ModelPiece};
 
@@ -68,7 +68,7 @@ impl Unigram {
             _ => piece.score,
         };
         Ok(Self {
-            trie: ScoredTrie::new(Trie::build(&entries), &model.pieces.iter().map(score).collect::<Vec<_>>()),
+            trie: ScoredTrie::new(&entries, &model.pieces.iter().map(score).collect::<Vec<_>>()),
             unknown_score: min_score - UNKNOWN_PENALTY,
             bytes: model.byte_fallback.then_some(bytes),
         })

@@ -8,7 +8,6 @@ mod windows;
 use super::*;
 use crate::model_dir::tokenizer::{BertVariant, ErnieMVariant};
 use proptest::prelude::*;
-use std::path::Path;
 use std::sync::LazyLock;
 
 const TOKENS: [&str; 24] = [
@@ -100,7 +99,7 @@ fn model_dir() -> tempfile::TempDir {
     for (folder, file) in [("tiny/subword", "spm_cased_simp_sampled.model"), ("m", "sentencepiece.bpe.model")] {
         let folder = dir.path().join(folder);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(file), super::sentencepiece::tests::model(&PIECES)).unwrap();
+        std::fs::write(folder.join(file), sentencepiece::tests::model(&PIECES)).unwrap();
     }
     for folder in ["tiny", "m"] {
         std::fs::write(dir.path().join(folder).join("vocab.txt"), vocab.join("\n")).unwrap();
