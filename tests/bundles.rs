@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use ernie::error::Error;
 use ernie::options::{Options, Precision};
 use ernie::pipeline::export::{GraphKind, export};
-use ernie::pipeline::{Call, Model};
+use ernie::pipeline::{Call, Input, Model};
 use ernie::tensor::Tensor;
 use ernie::tokenize::Encoding;
 use serde_json::Value;
@@ -284,4 +284,47 @@ fn models_of_the_same_files_share_their_weights_and_give_the_same() {
     }
     drop(models);
     compare("opened anew", &run(&open(&dir, &Options::default()), &texts), &want, 0.0);
+}
+
+/// Checkpoints of the two families with SentencePiece tokenizers: directory, and where the tokenizer's model goes.
+fn with_sentencepiece(scratch: &Path) -> [PathBuf; 2] {
+    let fixtures = support::root().join("tests/fixtures");
+    [
+        ("ernie_m", "ernie_m", "sentencepiece.bpe.model"),
+        ("paddle_ernie_pdparams", "ernie_tiny", "subword/spm_cased_simp_sampled.model"),
+    ]
+    .map(|(checkpoint, tokenizer, model)| {
+        let to = scratch.join(checkpoint);
+        std::fs::create_dir_all(to.join(model).parent().unwrap()).unwrap();
+        for entry in std::fs::read_dir(fixtures.join("checkpoints").join(checkpoint)).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
+        }
+        std::fs::copy(fixtures.join("tokenizers").join(tokenizer).join(model), to.join(model)).unwrap();
+        // As many tokens as the checkpoint has words.
+        let vocab = std::fs::read_to_string(fixtures.join("tokenizers").join(tokenizer).join("vocab.txt")).unwrap();
+        let vocab: Vec<&str> = vocab.lines().take(40).collect();
+        std::fs::write(to.join("vocab.txt"), vocab.join("\n")).unwrap();
+        to
+    })
+}
+
+#[test]
+fn a_bundle_keeps_a_sentencepiece_tokenizer() {
+    support::load_runtime();
+    let scratch = tempfile::tempdir().unwrap();
+    for dir in with_sentencepiece(scratch.path()) {
+        let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let model = Model::open(&dir, &Options::default()).unwrap_or_else(|e| panic!("{name}: {}", e.report()));
+        let bundle = scratch.path().join(format!("{name}.bundle"));
+        export(&dir, &bundle, &Options::default(), GraphKind::Own).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        let opened = Model::open(&bundle, &Options::default()).unwrap_or_else(|e| panic!("{name}: {}", e.report()));
+        let texts = ["今天天气很好，12个苹果", "Hello, world!"].map(|text| Input { text, pair: None });
+        let (of_dir, of_bundle) = (model.encode(&texts, &Call::default()), opened.encode(&texts, &Call::default()));
+        let (of_dir, of_bundle) = (of_dir.unwrap(), of_bundle.unwrap());
+        assert_eq!(of_dir.encodings, of_bundle.encodings, "{name}");
+        assert!(of_dir.encodings.iter().all(|encoding| encoding.len() > 4), "{name}");
+        assert_eq!(of_dir.matrix.unwrap().data, of_bundle.matrix.unwrap().data, "{name}");
+    }
 }
