@@ -461,6 +461,36 @@ typedef struct ernie_matrix {
 } ernie_matrix;
 
 /*
+ A named tensor: row-major elements of one type.
+ */
+typedef struct ernie_tensor {
+    /*
+     The name in the graph, NUL-terminated.
+     */
+    const char *name;
+    /*
+     `ERNIE_TYPE_...`.
+     */
+    uint32_t element_type;
+    /*
+     The number of dimensions; 0 is a single value.
+     */
+    uint32_t n_dims;
+    /*
+     `n_dims` sizes.
+     */
+    const int64_t *shape;
+    /*
+     The elements, aligned as their type.
+     */
+    const void *data;
+    /*
+     Bytes at `data`: the number of elements times the size of one.
+     */
+    size_t n_bytes;
+} ernie_tensor;
+
+/*
  A half-open range of bytes in the caller's text.
  */
 typedef struct ernie_span {
@@ -540,36 +570,6 @@ typedef struct ernie_tokens {
      */
     size_t n_windows;
 } ernie_tokens;
-
-/*
- A named tensor: row-major elements of one type.
- */
-typedef struct ernie_tensor {
-    /*
-     The name in the graph, NUL-terminated.
-     */
-    const char *name;
-    /*
-     `ERNIE_TYPE_...`.
-     */
-    uint32_t element_type;
-    /*
-     The number of dimensions; 0 is a single value.
-     */
-    uint32_t n_dims;
-    /*
-     `n_dims` sizes.
-     */
-    const int64_t *shape;
-    /*
-     The elements, aligned as their type.
-     */
-    const void *data;
-    /*
-     Bytes at `data`: the number of elements times the size of one.
-     */
-    size_t n_bytes;
-} ernie_tensor;
 
 /*
  A text, or a text and its pair (question and passage, two sentences to compare). There is no pair when
@@ -912,34 +912,6 @@ struct ernie_status *ernie_result_token_matrix(const struct ernie_result *result
                                                struct ernie_matrix *matrix);
 
 /*
- The tokens of input `index`.
-
- Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
-
- # Safety
- - `result` is NULL or live; `tokens` is NULL or writable as far as its `struct_size` says.
- */
-struct ernie_status *ernie_result_tokens(const struct ernie_result *result,
-                                         size_t index,
-                                         struct ernie_tokens *tokens);
-
-/*
- The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
- receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
-
- Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
-
- # Safety
- - `result` is NULL or live; `sequence` and `span` are NULL or writable.
- */
-struct ernie_status *ernie_result_fragment(const struct ernie_result *result,
-                                           size_t index,
-                                           size_t first_token,
-                                           size_t end_token,
-                                           uint8_t *sequence,
-                                           struct ernie_span *span);
-
-/*
  The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
  with `ERNIE_OUTPUT_RAW`. 0 where there are none.
 
@@ -982,6 +954,34 @@ struct ernie_status *ernie_result_text(const struct ernie_result *result,
  - `result` is NULL or was not freed yet, and nobody reads it.
  */
 void ernie_result_free(struct ernie_result *result);
+
+/*
+ The tokens of input `index`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
+
+ # Safety
+ - `result` is NULL or live; `tokens` is NULL or writable as far as its `struct_size` says.
+ */
+struct ernie_status *ernie_result_tokens(const struct ernie_result *result,
+                                         size_t index,
+                                         struct ernie_tokens *tokens);
+
+/*
+ The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
+ receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
+
+ # Safety
+ - `result` is NULL or live; `sequence` and `span` are NULL or writable.
+ */
+struct ernie_status *ernie_result_fragment(const struct ernie_result *result,
+                                           size_t index,
+                                           size_t first_token,
+                                           size_t end_token,
+                                           uint8_t *sequence,
+                                           struct ernie_span *span);
 
 /*
  Counts `n_spans` spans of `text` in another unit: from `ERNIE_UNIT_...` to `ERNIE_UNIT_...`. Spans may stand in any

@@ -15,7 +15,9 @@ fn generate(root: &Path) -> String {
     let mut config = cbindgen::Config::from_file(root.join("include/cbindgen.toml")).expect("cbindgen.toml");
     config.after_includes = Some(format!("{}\n\n{}", version_macros(), initialisers()));
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["status", "library", "input", "call", "options", "tensor", "result", "spans", "tokenizer", "model"] {
+    for file in
+        ["status", "library", "input", "call", "options", "tensor", "result", "tokens", "spans", "tokenizer", "model"]
+    {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
     let mut text = Vec::new();

@@ -19,3 +19,4 @@ pub mod spans;
 pub mod status;
 pub mod tensor;
 pub mod tokenizer;
+pub mod tokens;

@@ -2,8 +2,8 @@
 
 use super::boundary::{self, fallible};
 use super::input::ernie_str;
-use super::result::ernie_span;
 use super::status::ernie_status;
+use super::tokens::ernie_span;
 use crate::error::{Error, Result};
 use crate::tokenize::{Span, TextUnit, convert_spans};
 

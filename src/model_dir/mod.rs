@@ -8,6 +8,7 @@ mod config;
 mod layout;
 pub mod manifest;
 mod network;
+mod scheme;
 pub mod tokenizer;
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@
 use super::alignment::{Alignment, Cursor};
 use super::case::{FinalSigma, lower};
 use super::encoding::Pieces;
-use super::ernie_m::Places;
 use super::jieba::Segmenter;
+use super::places::Places;
 use super::sentencepiece::{Encoded, SentencePiece};
 use super::special::remove_from_plain;
 use super::vocab::Vocab;

@@ -8,7 +8,7 @@
 //! text; `ernie`, `bert`, `ernie_tiny` and `ernie_m` are the schemes of our own, the last two over `sentencepiece` models
 //! and `ernie_tiny` over `jieba` (the only place naming the `jieba-rs` crate); `json` runs `tokenizer.json` files (the only
 //! place naming the `tokenizers` crate); `assemble` truncates and adds special tokens, `decode` is the way back; `case` and
-//! `unicode` know characters, `alignment` leads normalised text back to the caller's.
+//! `unicode` know characters, `alignment` and `places` lead normalised text back to the caller's.
 //!
 //! Invariants: offsets are bytes of the caller's text, on character boundaries, and do not go back; the cost is
 //! linear in the length of a text; a [`Tokenizer`] is immutable and can be used by any number of threads.
@@ -31,6 +31,7 @@ mod jieba;
 mod jieba;
 mod json;
 mod nfc;
+mod places;
 mod sentencepiece;
 mod special;
 mod text_units;
