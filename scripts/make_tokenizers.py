@@ -5,7 +5,7 @@ ernie_m     as PaddleNLP keeps it: sentencepiece.bpe.model, vocab.txt, tokenizer
 ernie_tiny  as paddle-ernie keeps it: ernie_config.json, vocab.txt, subword/spm_cased_simp_sampled.model
 
 expected.jsonl holds a text a line with the tokens of both: those of ernie-m are SentencePiece's pieces, split as PaddleNLP
-and as Hugging Face do it (written down anew here); those of ernie-tiny SentencePiece's pieces of jieba's words.
+and as Hugging Face do it (written down anew here); those of ernie-tiny SentencePiece's pieces of jieba's words. The checkpoint ernie_m beside this folder gets the first of these models.
 
 Usage, in an environment with jieba 0.42.1 and sentencepiece 0.2.3:  python3 scripts/make_tokenizers.py tests/fixtures/tokenizers
 """
@@ -105,6 +105,12 @@ def main():
         (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
     (root / "ernie_m/tokenizer_config.json").write_text('{"tokenizer_class": "ErnieMTokenizer", "do_lower_case": false}\n')
     (root / "ernie_tiny/ernie_config.json").write_text("{}\n")
+    # The ERNIE-M checkpoint of the fixtures has this tokenizer too, with as many tokens as it has words.
+    checkpoint = root.parent / "checkpoints/ernie_m"
+    n_words = json.loads((checkpoint / "config.json").read_text())["vocab_size"]
+    lines = (root / "ernie_m/vocab.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    (checkpoint / "vocab.txt").write_text("".join(lines[:n_words]), encoding="utf-8")
+    (checkpoint / "sentencepiece.bpe.model").write_bytes((root / "ernie_m/sentencepiece.bpe.model").read_bytes())
     with open(root / "expected.jsonl", "w", encoding="utf-8") as out:
         for text in texts():
             pieces = models["ernie_m"].encode_as_pieces(text)
