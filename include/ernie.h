@@ -39,6 +39,7 @@
 #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
 #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
+#define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_TOKENS_INIT \
     { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }
 
@@ -188,7 +189,8 @@
 #define ERNIE_TRUNCATION_DEFAULT 0
 
 /*
- Longer texts are cut by the tokenizer's own rule.
+ Longer texts are cut by the tokenizer's own rule: that of `ERNIE_TRUNCATION_LONGEST_FIRST`, but for `ernie` and
+ `ernie-tiny`, which cut both texts of a pair to halves.
  */
 #define ERNIE_TRUNCATION_TRUNCATE 1
 
@@ -198,7 +200,7 @@
 #define ERNIE_TRUNCATION_ERROR 2
 
 /*
- The longer of text and pair is cut until both fit.
+ The longer of text and pair is cut until both fit; of equals the pair, or the text with `bert-fast` and `tokenizer.json`.
  */
 #define ERNIE_TRUNCATION_LONGEST_FIRST 3
 
@@ -224,7 +226,7 @@
 #define ERNIE_SPECIAL_TOKENS_DEFAULT 0
 
 /*
- `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it.
+ `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it; that of `ernie-tiny` knows none.
  */
 #define ERNIE_SPECIAL_TOKENS_RECOGNIZE 1
 
@@ -334,6 +336,21 @@
 #define ERNIE_TYPE_BFLOAT16 16
 
 /*
+ A token of the text.
+ */
+#define ERNIE_SEQUENCE_TEXT 0
+
+/*
+ A token of the pair.
+ */
+#define ERNIE_SEQUENCE_PAIR 1
+
+/*
+ An added token: of neither.
+ */
+#define ERNIE_SEQUENCE_NONE 255
+
+/*
  Bytes of UTF-8, as all offsets of this library.
  */
 #define ERNIE_UNIT_BYTES 0
@@ -349,7 +366,7 @@
 #define ERNIE_UNIT_UTF16 2
 
 /*
- Decoding leaves special tokens out.
+ Decoding leaves special tokens out; `[UNK]` is one.
  */
 #define ERNIE_DECODE_SKIP_SPECIAL_TOKENS 0
 
@@ -359,7 +376,9 @@
 #define ERNIE_DECODE_KEEP_SPECIAL_TOKENS 1
 
 /*
- Decoding ends at the first `[SEP]` and writes `[PAD]` and `[UNK]` as nothing: for what a generator wrote.
+ For what a generator wrote, as the reference script of ERNIE-GEN does it: decoding ends at the first `[SEP]`; `[PAD]` and
+ `[UNK]` are written as a blank, other special tokens by name; WordPiece tokens of any scheme are joined by the rule of
+ scheme `ernie`.
  */
 #define ERNIE_DECODE_GENERATED 2
 
@@ -526,7 +545,8 @@ typedef struct ernie_tokens {
      */
     const int64_t *input_ids;
     /*
-     0 for the text, 1 for the pair.
+     0 for the text, 1 for the pair, as the model takes them; for ERNIE-M, which takes none, 1 from the first `[SEP]` on.
+     `sequence` tells which text a token is of.
      */
     const int64_t *token_type_ids;
     /*
@@ -534,11 +554,12 @@ typedef struct ernie_tokens {
      */
     const int64_t *attention_mask;
     /*
-     Where each token lies in its text, in bytes; `0..0` for added tokens.
+     Where each token lies in its text (which one, `sequence` tells), in bytes; `0..0` for added tokens. Several tokens that
+     one character became all cover it; a SentencePiece mark for a blank that the text has not covers nothing.
      */
     const struct ernie_span *offsets;
     /*
-     Which text each token is from: 0 the text, 1 the pair, 255 none (added token).
+     Which text each token is from: `ERNIE_SEQUENCE_...`.
      */
     const uint8_t *sequence;
     /*
@@ -570,6 +591,60 @@ typedef struct ernie_tokens {
      */
     size_t n_windows;
 } ernie_tokens;
+
+/*
+ What a tokenizer is. Set `struct_size` before asking. Ids are -1 where the vocabulary has no such token.
+ */
+typedef struct ernie_tokenizer_info {
+    /*
+     `sizeof(ernie_tokenizer_info)` in the caller's header.
+     */
+    uint32_t struct_size;
+    /*
+     Always 0.
+     */
+    uint32_t reserved;
+    /*
+     The scheme, as option `tokenizer` names it; lives as long as the library.
+     */
+    const char *scheme;
+    /*
+     The number of token ids: one more than the largest.
+     */
+    size_t vocab_size;
+    /*
+     Tokens of a text or pair at most, special tokens included; 0 = no limit: nothing beside the tokenizer tells one.
+     */
+    size_t max_tokens;
+    /*
+     Special tokens that are added to a text.
+     */
+    size_t n_added_tokens;
+    /*
+     Special tokens that are added to a text with its pair.
+     */
+    size_t n_added_tokens_of_pair;
+    /*
+     The id of `[CLS]`.
+     */
+    int64_t cls_id;
+    /*
+     The id of `[SEP]`.
+     */
+    int64_t sep_id;
+    /*
+     The id of `[PAD]`.
+     */
+    int64_t pad_id;
+    /*
+     The id of `[UNK]`.
+     */
+    int64_t unk_id;
+    /*
+     The id of `[MASK]`.
+     */
+    int64_t mask_id;
+} ernie_tokenizer_info;
 
 /*
  A text, or a text and its pair (question and passage, two sentences to compare). There is no pair when
@@ -623,17 +698,18 @@ typedef struct ernie_call {
      */
     uint32_t top_k;
     /*
-     Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
+     Tokens of a text, or of a text and its pair together, at most, special tokens included; 0 = as the options say.
      */
     size_t max_tokens;
     /*
-     With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before; 0 = as the options say
-     (128). Windows never leave a gap.
+     With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before (not by how many they
+     overlap); 0 = as the options say. Windows never leave a gap.
      */
     size_t doc_stride;
     /*
-     `truncate_to` of the 2021 tokenizer, oddities included: counts content tokens only, halves, may keep more than it
-     says. For schemes `ernie` and `ernie-tiny`; 0 = none. `max_tokens` holds besides.
+     `truncate_to` of the 2021 tokenizer, oddities included: it counts content tokens only, and of a pair may keep more
+     (7 and 31 tokens cut to 5 are 5 and 2) or nothing of the text (32 and 33 cut to 32 are 0 and 16). For schemes `ernie`
+     and `ernie-tiny`, with no other truncation; 0 = as the options say. `max_tokens` holds besides.
      */
     size_t seed_truncate_to;
 } ernie_call;
@@ -822,7 +898,7 @@ void ernie_options_free(struct ernie_options *options);
  Sets one option; both strings are copied.
 
  - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
- - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+ - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
  - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
    twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
    a text alone and in a batch then agree to rounding, not to the last bit)
@@ -834,10 +910,15 @@ void ernie_options_free(struct ernie_options *options);
  - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
    is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
- - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
- - `truncation`: `truncate` (default), `error`
+ - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
+   the model has
+ - `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+   `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
+ - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
  - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
- - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
+ - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `ernie-tiny`, `ernie-m`, `ernie-m-hf`,
+   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), or `none`: `[MASK]` in a text
+   is text, as ERNIE-GEN's reference has it
  - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
    `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
    for any model with `ernie_infer_tensors` only
@@ -868,8 +949,8 @@ struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
                                                 int32_t device_id);
 
 /*
- The number of inputs that the call was given; of windows where `ernie_tokenizer_encode` was asked for them; 1 for tensors
- and decoded text, 0 for NULL.
+ The number of entries: one for each input that the call was given, or for each window where `ernie_tokenizer_encode` was
+ asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for tensors and decoded text, 0 for NULL.
 
  # Safety
  - `result` is NULL or live.
@@ -936,7 +1017,7 @@ struct ernie_status *ernie_result_tensor(const struct ernie_result *result,
                                          struct ernie_tensor *tensor);
 
 /*
- The text of entry `index`: what `ernie_tokenizer_decode` wrote.
+ The text of entry `index`: what `ernie_tokenizer_decode` wrote, or a token of `ernie_tokenizer_tokens`.
 
  Errors: `INVALID_ARGUMENT` (NULL, no such entry, or the call gives no text).
 
@@ -956,7 +1037,7 @@ struct ernie_status *ernie_result_text(const struct ernie_result *result,
 void ernie_result_free(struct ernie_result *result);
 
 /*
- The tokens of input `index`.
+ The tokens of entry `index`: an input, or a window of one.
 
  Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
 
@@ -969,7 +1050,7 @@ struct ernie_status *ernie_result_tokens(const struct ernie_result *result,
 
 /*
  The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
- receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
+ receives `ERNIE_SEQUENCE_...` (`NONE` where the range holds added tokens only), and `span` the bytes of that text.
 
  Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
 
@@ -985,7 +1066,8 @@ struct ernie_status *ernie_result_fragment(const struct ernie_result *result,
 
 /*
  Counts `n_spans` spans of `text` in another unit: from `ERNIE_UNIT_...` to `ERNIE_UNIT_...`. Spans may stand in any
- order; `converted` may be `spans`. The cost is that of one pass over the text.
+ order; `converted` may be `spans`. The cost is that of one pass over the text. The offsets of a pair's tokens are of two
+ texts: give those of each with its text.
 
  Errors: `INVALID_UTF8`, `INVALID_ARGUMENT` (NULL, no such unit, or a span beyond the text, backwards or inside a
  character: the message names it); nothing is written then.
@@ -1002,8 +1084,8 @@ struct ernie_status *ernie_spans_convert(struct ernie_str text,
 
 /*
  Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
- are `tokenizer`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`. The caller frees the
- tokenizer.
+ are `tokenizer`, `lowercase`, `mask_token`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`.
+ The caller frees the tokenizer.
 
  Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
  file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
@@ -1022,6 +1104,31 @@ struct ernie_status *ernie_tokenizer_open(const char *dir,
  - `tokenizer` is NULL or was not freed yet, and no call on it is running.
  */
 void ernie_tokenizer_free(struct ernie_tokenizer *tokenizer);
+
+/*
+ What a tokenizer is: its scheme, its limit, its special tokens.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or `info->struct_size` not set).
+
+ # Safety
+ - `tokenizer` is NULL or live; `info` is NULL or writable as far as its `struct_size` says.
+ */
+struct ernie_status *ernie_tokenizer_info_get(const struct ernie_tokenizer *tokenizer,
+                                              struct ernie_tokenizer_info *info);
+
+/*
+ The tokens that ids stand for, as the vocabulary writes them (`##ing`, `\u{2581}the`): `ernie_result_text(result, k, ...)`
+ is that of `ids[k]`. The caller frees the result.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
+
+ # Safety
+ - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+ */
+struct ernie_status *ernie_tokenizer_tokens(const struct ernie_tokenizer *tokenizer,
+                                            const int64_t *ids,
+                                            size_t n_ids,
+                                            struct ernie_result **result);
 
 /*
  The number of token ids: one more than the largest. 0 for NULL.
@@ -1051,7 +1158,10 @@ struct ernie_status *ernie_tokenizer_token_id(const struct ernie_tokenizer *toke
  With `ERNIE_TRUNCATION_WINDOWS` the result has an entry for each window, those of a text one after another:
  `ernie_result_count` counts windows, and `ernie_tokens.input` and `.window` say which is which.
 
- Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
+ One text that cannot be encoded fails the call.
+
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input; with windows too, where the text alone leaves no room for its
+ pair), `INVALID_ARGUMENT`, `UNSUPPORTED`.
 
  # Safety
  - `tokenizer` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;

@@ -191,7 +191,7 @@ struct Tokens {
     Span<std::int64_t> attention_mask;
     /// Bytes of the caller's text; 0..0 for added tokens.
     Span<ernie_span> offsets;
-    /// 0 the text, 1 the pair, 255 an added token.
+    /// ERNIE_SEQUENCE_...: 0 the text, 1 the pair, 255 an added token.
     Span<std::uint8_t> sequence;
     /// Tokens of text and pair that were cut because they were too long, and how many of them are the pair's.
     std::size_t n_truncated_tokens = 0;
@@ -205,14 +205,20 @@ struct Tokens {
     std::size_t n_windows = 1;
 };
 
-/// Bytes of a text of the call. `sequence` is 0 for the text, 1 for the pair, 255 for none.
+/// Bytes of a text of the call: of the text or the pair (`sequence`: ERNIE_SEQUENCE_...).
 struct Fragment {
-    std::uint8_t sequence = 255;
+    std::uint8_t sequence = ERNIE_SEQUENCE_NONE;
     ernie_span span{};
-    /// The characters, given the text that they are of.
-    [[nodiscard]] std::string_view in(std::string_view text) const noexcept {
-        return sequence == 255 || span.end > text.size() ? std::string_view()
-                                                         : text.substr(span.begin, span.end - span.begin);
+    /// The characters, given the input that they are of. Throws std::out_of_range where they cannot be of it.
+    [[nodiscard]] std::string_view in(std::string_view text, std::string_view pair = {}) const {
+        if (sequence == ERNIE_SEQUENCE_NONE) {
+            return {};
+        }
+        const std::string_view source = sequence == ERNIE_SEQUENCE_TEXT ? text : pair;
+        if (span.end > source.size()) {
+            throw std::out_of_range("the fragment is of another text");
+        }
+        return source.substr(span.begin, span.end - span.begin);
     }
 };
 
@@ -461,6 +467,29 @@ class Tokenizer {
                                              static_cast<std::uint32_t>(special_tokens), &raw));
         const Result result(raw);
         return std::string(result.text());
+    }
+    [[nodiscard]] std::string decode(std::initializer_list<std::int64_t> ids,
+                                     Decode special_tokens = Decode::SkipSpecialTokens) const {
+        return decode(Span<std::int64_t>(ids.begin(), ids.size()), special_tokens);
+    }
+
+    /// The tokens that ids stand for, as the vocabulary writes them.
+    [[nodiscard]] std::vector<std::string> tokens(Span<std::int64_t> ids) const {
+        ernie_result *raw = nullptr;
+        detail::check(ernie_tokenizer_tokens(handle_.get(), ids.data(), ids.size(), &raw));
+        const Result result(raw);
+        std::vector<std::string> tokens;
+        for (std::size_t i = 0; i < result.size(); ++i) {
+            tokens.emplace_back(result.text(i));
+        }
+        return tokens;
+    }
+
+    /// The scheme, the limit, the special tokens. `scheme` lives as long as the library.
+    [[nodiscard]] ernie_tokenizer_info info() const {
+        auto info = detail::sized<ernie_tokenizer_info>();
+        detail::check(ernie_tokenizer_info_get(handle_.get(), &info));
+        return info;
     }
 
     /// The id of a token, such as "[MASK]"; nothing where the vocabulary has none.

@@ -44,9 +44,30 @@ fn initialisers() -> String {
      #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_TOKENS_INIT \\\n    \
      { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }"
         .to_owned()
+}
+
+/// What options there are stands in three places; this one is the easiest to forget.
+#[test]
+fn every_option_and_value_is_in_the_header() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = std::fs::read_to_string(root.join("include/ernie.h")).expect("the header");
+    let (_, options) = header.split_once("Sets one option").expect("ernie_options_set");
+    let (options, _) = options.split_once("*/").expect("the end of its comment");
+    for (key, values) in ernie::options::KEYS {
+        assert!(options.contains(&format!("`{key}`")), "{key} is not in the comment of ernie_options_set");
+        if values.contains(" or ") && !values.contains(';') && !values.contains(':') {
+            for value in
+                values.split([',', ' ']).filter(|word| !word.is_empty() && *word != "or" && !word.starts_with('('))
+            {
+                let told = options.contains(&format!("`{value}`")) || values.contains(&format!("({value}"));
+                assert!(told || matches!(value, "as" | "stored)"), "{value} of {key}");
+            }
+        }
+    }
 }
 
 /// A new file of `src/capi` is easily forgotten in the list above.

@@ -9,6 +9,7 @@ mod support;
 use ernie::error::Error;
 use ernie::fuzz;
 use ernie::model_dir::tokenizer::{ErnieMVariant, Scheme, TokenizerSpec};
+use ernie::options::Options;
 use ernie::tokenize::{EncodeOptions, Tokenizer};
 use serde_json::Value;
 
@@ -68,4 +69,20 @@ fn every_scheme_holds_the_laws_under_every_option() {
             }
         }
     }
+}
+
+#[test]
+fn options_overrule_the_files() {
+    let dir = support::root().join("tests/fixtures/sums");
+    let mut options = Options::default();
+    for (key, value) in [("tokenizer", "ernie"), ("lowercase", "off"), ("mask_token", "none")] {
+        options.set(key, value).unwrap();
+    }
+    let tokenizer = Tokenizer::open(&TokenizerSpec::with_options(&dir, &options).unwrap()).unwrap();
+    let encoding = tokenizer.encode("good[MASK]GOOD", None, &EncodeOptions::default()).unwrap();
+    let tokens: Vec<_> = encoding.input_ids.iter().map(|id| tokenizer.token(*id).unwrap()).collect();
+    // [MASK] is text, whose letters the vocabulary lacks.
+    assert_eq!(tokens, ["[CLS]", "good", "[UNK]", "[UNK]", "[UNK]", "[UNK]", "[SEP]"]);
+    options.set("tokenizer", "tokenizer.json").unwrap();
+    assert!(matches!(TokenizerSpec::with_options(&dir, &options), Err(Error::NotFound { .. })));
 }

@@ -24,11 +24,12 @@ pub const ERNIE_NORMALIZE_L2: u32 = 1;
 
 /// As the model's options say.
 pub const ERNIE_TRUNCATION_DEFAULT: u32 = 0;
-/// Longer texts are cut by the tokenizer's own rule.
+/// Longer texts are cut by the tokenizer's own rule: that of `ERNIE_TRUNCATION_LONGEST_FIRST`, but for `ernie` and
+/// `ernie-tiny`, which cut both texts of a pair to halves.
 pub const ERNIE_TRUNCATION_TRUNCATE: u32 = 1;
 /// Longer texts are an error: `ERNIE_ERROR_TEXT_TOO_LONG`.
 pub const ERNIE_TRUNCATION_ERROR: u32 = 2;
-/// The longer of text and pair is cut until both fit.
+/// The longer of text and pair is cut until both fit; of equals the pair, or the text with `bert-fast` and `tokenizer.json`.
 pub const ERNIE_TRUNCATION_LONGEST_FIRST: u32 = 3;
 /// The text is cut, never the pair.
 pub const ERNIE_TRUNCATION_ONLY_FIRST: u32 = 4;
@@ -40,7 +41,7 @@ pub const ERNIE_TRUNCATION_WINDOWS: u32 = 6;
 
 /// As the model's options say.
 pub const ERNIE_SPECIAL_TOKENS_DEFAULT: u32 = 0;
-/// `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it.
+/// `[CLS]`, `[MASK]` and the like in a text are those tokens, as the references have it; that of `ernie-tiny` knows none.
 pub const ERNIE_SPECIAL_TOKENS_RECOGNIZE: u32 = 1;
 /// They are text like any other: for texts of unknown origin.
 pub const ERNIE_SPECIAL_TOKENS_PLAIN: u32 = 2;
@@ -79,13 +80,14 @@ pub struct ernie_call {
     pub outputs: u32,
     /// Labels in a result at most; 0 = all.
     pub top_k: u32,
-    /// Tokens of a text or pair at most, special tokens included; 0 = the model's own limit.
+    /// Tokens of a text, or of a text and its pair together, at most, special tokens included; 0 = as the options say.
     pub max_tokens: usize,
-    /// With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before; 0 = as the options say
-    /// (128). Windows never leave a gap.
+    /// With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before (not by how many they
+    /// overlap); 0 = as the options say. Windows never leave a gap.
     pub doc_stride: usize,
-    /// `truncate_to` of the 2021 tokenizer, oddities included: counts content tokens only, halves, may keep more than it
-    /// says. For schemes `ernie` and `ernie-tiny`; 0 = none. `max_tokens` holds besides.
+    /// `truncate_to` of the 2021 tokenizer, oddities included: it counts content tokens only, and of a pair may keep more
+    /// (7 and 31 tokens cut to 5 are 5 and 2) or nothing of the text (32 and 33 cut to 32 are 0 and 16). For schemes `ernie`
+    /// and `ernie-tiny`, with no other truncation; 0 = as the options say. `max_tokens` holds besides.
     pub seed_truncate_to: usize,
 }
 

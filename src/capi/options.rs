@@ -43,7 +43,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// Sets one option; both strings are copied.
 ///
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
-/// - `threads`: threads inside one operator; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
 /// - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
 ///   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
 ///   a text alone and in a batch then agree to rounding, not to the last bit)
@@ -55,10 +55,15 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
 ///   is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
-/// - `max_tokens`: tokens of a text at most, special tokens included; 0 (default) = what the model has
-/// - `truncation`: `truncate` (default), `error`
+/// - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
+///   the model has
+/// - `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+///   `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
+/// - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
 /// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
-/// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `tokenizer.json`
+/// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `ernie-tiny`, `ernie-m`, `ernie-m-hf`,
+///   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), or `none`: `[MASK]` in a text
+///   is text, as ERNIE-GEN's reference has it
 /// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
 ///   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
 ///   for any model with `ernie_infer_tensors` only

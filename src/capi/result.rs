@@ -72,12 +72,12 @@ impl ernie_result {
         }))
     }
 
-    /// A handle of a result that is one text.
-    pub(super) fn from_text(text: String) -> *mut Self {
+    /// A handle of a result that is texts.
+    pub(super) fn from_texts(texts: &[String]) -> *mut Self {
         let mut strings = Strings::default();
-        let texts = vec![strings.add(&text)];
+        let texts: Vec<ernie_str> = texts.iter().map(|text| strings.add(text)).collect();
         Box::into_raw(Box::new(Self {
-            n_inputs: 1,
+            n_inputs: texts.len(),
             encodings: Vec::new(),
             items: Vec::new(),
             matrix: None,
@@ -146,8 +146,8 @@ fn view(matrix: &Matrix) -> ernie_matrix {
     ernie_matrix { data: matrix.data.as_ptr(), n_rows: matrix.n_rows, n_columns: matrix.n_columns }
 }
 
-/// The number of inputs that the call was given; of windows where `ernie_tokenizer_encode` was asked for them; 1 for tensors
-/// and decoded text, 0 for NULL.
+/// The number of entries: one for each input that the call was given, or for each window where `ernie_tokenizer_encode` was
+/// asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for tensors and decoded text, 0 for NULL.
 ///
 /// # Safety
 /// - `result` is NULL or live.
@@ -261,7 +261,7 @@ pub unsafe extern "C" fn ernie_result_tensor(
     })
 }
 
-/// The text of entry `index`: what `ernie_tokenizer_decode` wrote.
+/// The text of entry `index`: what `ernie_tokenizer_decode` wrote, or a token of `ernie_tokenizer_tokens`.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, no such entry, or the call gives no text).
 ///
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn ernie_result_text(
 pub unsafe extern "C" fn ernie_result_free(result: *mut ernie_result) {
     infallible((), || {
         if !result.is_null() {
-            // SAFETY: made by `Box::into_raw` in `into_raw` or `from_text`; the rest is the caller's obligation.
+            // SAFETY: made by `Box::into_raw` in `into_raw` or `from_texts`; the rest is the caller's obligation.
             drop(unsafe { Box::from_raw(result) });
         }
     });

@@ -24,7 +24,8 @@ fn unit(value: u32, name: &str) -> Result<TextUnit> {
 }
 
 /// Counts `n_spans` spans of `text` in another unit: from `ERNIE_UNIT_...` to `ERNIE_UNIT_...`. Spans may stand in any
-/// order; `converted` may be `spans`. The cost is that of one pass over the text.
+/// order; `converted` may be `spans`. The cost is that of one pass over the text. The offsets of a pair's tokens are of two
+/// texts: give those of each with its text.
 ///
 /// Errors: `INVALID_UTF8`, `INVALID_ARGUMENT` (NULL, no such unit, or a span beyond the text, backwards or inside a
 /// character: the message names it); nothing is written then.

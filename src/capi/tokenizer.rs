@@ -14,14 +14,46 @@ use crate::model_dir::tokenizer::TokenizerSpec;
 use crate::model_dir::{self, limit_tokens};
 use crate::options::Options;
 use crate::pipeline::{Output, encode_all, encode_options};
-use crate::tokenize::{SpecialTokensInDecoded, Tokenizer};
+use crate::tokenize::{SpecialTokensInDecoded, Texts, Tokenizer};
 
-/// Decoding leaves special tokens out.
+/// Decoding leaves special tokens out; `[UNK]` is one.
 pub const ERNIE_DECODE_SKIP_SPECIAL_TOKENS: u32 = 0;
 /// Decoding writes special tokens by name.
 pub const ERNIE_DECODE_KEEP_SPECIAL_TOKENS: u32 = 1;
-/// Decoding ends at the first `[SEP]` and writes `[PAD]` and `[UNK]` as nothing: for what a generator wrote.
+/// For what a generator wrote, as the reference script of ERNIE-GEN does it: decoding ends at the first `[SEP]`; `[PAD]` and
+/// `[UNK]` are written as a blank, other special tokens by name; WordPiece tokens of any scheme are joined by the rule of
+/// scheme `ernie`.
 pub const ERNIE_DECODE_GENERATED: u32 = 2;
+
+/// What a tokenizer is. Set `struct_size` before asking. Ids are -1 where the vocabulary has no such token.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ernie_tokenizer_info {
+    /// `sizeof(ernie_tokenizer_info)` in the caller's header.
+    pub struct_size: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// The scheme, as option `tokenizer` names it; lives as long as the library.
+    pub scheme: *const c_char,
+    /// The number of token ids: one more than the largest.
+    pub vocab_size: usize,
+    /// Tokens of a text or pair at most, special tokens included; 0 = no limit: nothing beside the tokenizer tells one.
+    pub max_tokens: usize,
+    /// Special tokens that are added to a text.
+    pub n_added_tokens: usize,
+    /// Special tokens that are added to a text with its pair.
+    pub n_added_tokens_of_pair: usize,
+    /// The id of `[CLS]`.
+    pub cls_id: i64,
+    /// The id of `[SEP]`.
+    pub sep_id: i64,
+    /// The id of `[PAD]`.
+    pub pad_id: i64,
+    /// The id of `[UNK]`.
+    pub unk_id: i64,
+    /// The id of `[MASK]`.
+    pub mask_id: i64,
+}
 
 /// A tokenizer. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
@@ -38,8 +70,8 @@ impl ernie_tokenizer {
 }
 
 /// Opens the tokenizer of the model in directory `dir`. Needs no ONNX Runtime. `options` may be NULL; those that count
-/// are `tokenizer`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`. The caller frees the
-/// tokenizer.
+/// are `tokenizer`, `lowercase`, `mask_token`, `max_tokens`, `truncation`, `doc_stride`, `special_tokens` and `threads`.
+/// The caller frees the tokenizer.
 ///
 /// Errors: `NOT_FOUND` (no such directory, or a file that the scheme needs is missing), `INVALID_MODEL` (a broken
 /// file), `UNSUPPORTED` (nothing tells the scheme, or one that is not supported), `INVALID_ARGUMENT`, `IO`.
@@ -56,8 +88,8 @@ pub unsafe extern "C" fn ernie_tokenizer_open(
         // SAFETY: the caller's obligation.
         let (dir, mut options, out) =
             unsafe { (boundary::path(dir, "dir")?, options::read(options), boundary::out(tokenizer, "tokenizer")?) };
-        let spec = TokenizerSpec::from_dir(dir, options.tokenizer)?;
-        options.max_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?;
+        let spec = TokenizerSpec::with_options(dir, &options)?;
+        options.max_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir, spec.scheme)?)?;
         out.write(ernie_tokenizer::into_raw(Arc::new(Tokenizer::open(&spec)?), options));
         Ok(())
     })
@@ -75,6 +107,68 @@ pub unsafe extern "C" fn ernie_tokenizer_free(tokenizer: *mut ernie_tokenizer) {
             drop(unsafe { Box::from_raw(tokenizer) });
         }
     });
+}
+
+/// What a tokenizer is: its scheme, its limit, its special tokens.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or `info->struct_size` not set).
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `info` is NULL or writable as far as its `struct_size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_info_get(
+    tokenizer: *const ernie_tokenizer,
+    info: *mut ernie_tokenizer_info,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let handle = unsafe { boundary::handle(tokenizer, "tokenizer") }?;
+        let (tokenizer, ids) = (&handle.tokenizer, handle.tokenizer.special_ids());
+        let filled = ernie_tokenizer_info {
+            struct_size: 0,
+            reserved: 0,
+            scheme: tokenizer.scheme().c_name().as_ptr(),
+            vocab_size: tokenizer.vocab_size(),
+            max_tokens: handle.options.max_tokens.unwrap_or(0),
+            n_added_tokens: tokenizer.n_added_tokens(Texts::Single),
+            n_added_tokens_of_pair: tokenizer.n_added_tokens(Texts::Pair),
+            cls_id: ids.cls.unwrap_or(-1),
+            sep_id: ids.sep.unwrap_or(-1),
+            pad_id: ids.pad.unwrap_or(-1),
+            unk_id: ids.unk.unwrap_or(-1),
+            mask_id: ids.mask.unwrap_or(-1),
+        };
+        // SAFETY: the caller's obligation.
+        unsafe { boundary::sized_output(info, filled, "info") }
+    })
+}
+
+/// The tokens that ids stand for, as the vocabulary writes them (`##ing`, `\u{2581}the`): `ernie_result_text(result, k, ...)`
+/// is that of `ids[k]`. The caller frees the result.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_tokenizer_tokens(
+    tokenizer: *const ernie_tokenizer,
+    ids: *const i64,
+    n_ids: usize,
+    result: *mut *mut ernie_result,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (handle, ids, out) = unsafe {
+            (
+                boundary::handle(tokenizer, "tokenizer")?,
+                boundary::slice(ids, n_ids, "ids")?,
+                boundary::out(result, "result")?,
+            )
+        };
+        out.write(ernie_result::from_texts(&handle.tokenizer.tokens(ids)?));
+        Ok(())
+    })
 }
 
 /// The number of token ids: one more than the largest. 0 for NULL.
@@ -116,7 +210,10 @@ pub unsafe extern "C" fn ernie_tokenizer_token_id(
 /// With `ERNIE_TRUNCATION_WINDOWS` the result has an entry for each window, those of a text one after another:
 /// `ernie_result_count` counts windows, and `ernie_tokens.input` and `.window` say which is which.
 ///
-/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `INVALID_ARGUMENT`, `UNSUPPORTED`.
+/// One text that cannot be encoded fails the call.
+///
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input; with windows too, where the text alone leaves no room for its
+/// pair), `INVALID_ARGUMENT`, `UNSUPPORTED`.
 ///
 /// # Safety
 /// - `tokenizer` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
@@ -172,7 +269,7 @@ pub unsafe extern "C" fn ernie_tokenizer_decode(
             ERNIE_DECODE_GENERATED => SpecialTokensInDecoded::Generated,
             other => return Err(Error::argument(format!("special_tokens is {other}, it goes from 0 to 2"))),
         };
-        out.write(ernie_result::from_text(handle.tokenizer.decode(ids, special_tokens)?));
+        out.write(ernie_result::from_texts(&[handle.tokenizer.decode(ids, special_tokens)?]));
         Ok(())
     })
 }

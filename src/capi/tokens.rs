@@ -5,6 +5,13 @@ use super::result::{entry, ernie_result};
 use super::status::ernie_status;
 use crate::tokenize::{ADDED_TOKEN, Span};
 
+/// A token of the text.
+pub const ERNIE_SEQUENCE_TEXT: u8 = 0;
+/// A token of the pair.
+pub const ERNIE_SEQUENCE_PAIR: u8 = 1;
+/// An added token: of neither.
+pub const ERNIE_SEQUENCE_NONE: u8 = 255;
+
 /// A half-open range of bytes in the caller's text.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +41,15 @@ pub struct ernie_tokens {
     pub n_tokens: usize,
     /// Token ids.
     pub input_ids: *const i64,
-    /// 0 for the text, 1 for the pair.
+    /// 0 for the text, 1 for the pair, as the model takes them; for ERNIE-M, which takes none, 1 from the first `[SEP]` on.
+    /// `sequence` tells which text a token is of.
     pub token_type_ids: *const i64,
     /// 1 for every token.
     pub attention_mask: *const i64,
-    /// Where each token lies in its text, in bytes; `0..0` for added tokens.
+    /// Where each token lies in its text (which one, `sequence` tells), in bytes; `0..0` for added tokens. Several tokens that
+    /// one character became all cover it; a SentencePiece mark for a blank that the text has not covers nothing.
     pub offsets: *const ernie_span,
-    /// Which text each token is from: 0 the text, 1 the pair, 255 none (added token).
+    /// Which text each token is from: `ERNIE_SEQUENCE_...`.
     pub sequence: *const u8,
     /// Tokens of text and pair that were cut because they were too long; 0 = nothing was cut.
     pub n_truncated_tokens: usize,
@@ -65,7 +74,7 @@ const _: () = assert!(
         && std::mem::offset_of!(Span, end) == std::mem::offset_of!(ernie_span, end)
 );
 
-/// The tokens of input `index`.
+/// The tokens of entry `index`: an input, or a window of one.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, `tokens->struct_size` not set, no such input, or the call has no tokens).
 ///
@@ -104,7 +113,7 @@ pub unsafe extern "C" fn ernie_result_tokens(
 }
 
 /// The fragment of a text that tokens `first_token` up to, not including, `end_token` of entry `index` cover: `sequence`
-/// receives 0 for the text, 1 for the pair, 255 where the range holds added tokens only, and `span` its bytes.
+/// receives `ERNIE_SEQUENCE_...` (`NONE` where the range holds added tokens only), and `span` the bytes of that text.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, no such entry or tokens, or the range holds tokens of both texts).
 ///

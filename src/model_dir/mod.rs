@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::options::{Options, Problem, Task};
 use config::Config;
 use manifest::Manifest;
-use tokenizer::TokenizerSpec;
+use tokenizer::{Scheme, TokenizerSpec};
 
 /// What a directory says of its model.
 #[derive(Debug)]
@@ -174,16 +174,20 @@ impl ModelSpec {
     }
 }
 
-/// Tokens that the model in `dir` takes at most, special tokens included; `None` where its config does not say.
+/// Tokens that the model in `dir` with a tokenizer of `scheme` takes at most, special tokens included; `None` where its
+/// config does not say.
 ///
 /// # Errors
 /// - [`Error::NotFound`], [`Error::Io`]: the directory cannot be read.
 /// - [`Error::InvalidModel`]: a broken config file.
-pub fn max_tokens(dir: &Path) -> Result<Option<usize>> {
+pub fn max_tokens(dir: &Path, scheme: Scheme) -> Result<Option<usize>> {
     if let Some(manifest) = Manifest::read(dir)? {
         return Ok(Some(manifest.architecture.max_tokens()));
     }
-    Ok(Config::read(dir, &file_names(dir)?)?.dimensions.max_positions)
+    // Positions of ERNIE-M begin at 2.
+    let n_unused = if matches!(scheme, Scheme::ErnieM(_)) { 2 } else { 0 };
+    let max_positions = Config::read(dir, &file_names(dir)?)?.dimensions.max_positions;
+    Ok(max_positions.map(|n| n.saturating_sub(n_unused)))
 }
 
 /// The caller's limit, which may not exceed the model's; without one, the model's.
@@ -202,7 +206,7 @@ pub fn limit_tokens(wanted: Option<usize>, most: Option<usize>) -> Result<Option
 /// A model without a usable tokenizer still serves tensors; a broken tokenizer file is an error, unless only tensors are
 /// wanted.
 fn tokenizer(dir: &Path, options: &Options) -> Result<Result<TokenizerSpec>> {
-    match TokenizerSpec::from_dir(dir, options.tokenizer) {
+    match TokenizerSpec::with_options(dir, options) {
         Err(error @ (Error::NotFound { .. } | Error::Unsupported(_))) => Ok(Err(error)),
         Err(error) if options.task != Some(Task::Tensors) => Err(error),
         found => Ok(found),

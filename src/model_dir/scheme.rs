@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ffi::CStr;
 
 /// Whose BERT tokenizer. They differ in symbols, normal forms, empty pairs and ties of truncation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,15 +55,21 @@ impl Scheme {
     /// The name used in options and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
+        self.c_name().to_str().unwrap_or_default()
+    }
+
+    /// The same for C.
+    #[must_use]
+    pub fn c_name(self) -> &'static CStr {
         match self {
-            Self::Ernie => "ernie",
-            Self::Bert(BertVariant::HfSlow) => "bert",
-            Self::Bert(BertVariant::HfFast) => "bert-fast",
-            Self::Bert(BertVariant::PaddleNlp) => "bert-paddlenlp",
-            Self::ErnieTiny => "ernie-tiny",
-            Self::ErnieM(ErnieMVariant::PaddleNlp) => "ernie-m",
-            Self::ErnieM(ErnieMVariant::Hf) => "ernie-m-hf",
-            Self::TokenizerJson => "tokenizer.json",
+            Self::Ernie => c"ernie",
+            Self::Bert(BertVariant::HfSlow) => c"bert",
+            Self::Bert(BertVariant::HfFast) => c"bert-fast",
+            Self::Bert(BertVariant::PaddleNlp) => c"bert-paddlenlp",
+            Self::ErnieTiny => c"ernie-tiny",
+            Self::ErnieM(ErnieMVariant::PaddleNlp) => c"ernie-m",
+            Self::ErnieM(ErnieMVariant::Hf) => c"ernie-m-hf",
+            Self::TokenizerJson => c"tokenizer.json",
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub use super::scheme::{AddedToken, BertVariant, ErnieMVariant, Scheme};
 use crate::error::{Error, Result};
+use crate::options::Options;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,22 @@ impl TokenizerSpec {
             configs.apply(dir, &mut spec)?;
         }
         spec.check_files()?;
+        Ok(spec)
+    }
+
+    /// As [`from_dir`](Self::from_dir), with what `options` say of it.
+    ///
+    /// # Errors
+    /// * Those of [`from_dir`](Self::from_dir).
+    /// * [`Error::InvalidArgument`]: an option that a `tokenizer.json` does not have.
+    pub fn with_options(dir: &Path, options: &Options) -> Result<Self> {
+        let mut spec = Self::from_dir(dir, options.tokenizer)?;
+        let overruled = [("lowercase", options.lowercase.is_some()), ("mask_token", !options.mask_token)];
+        if let (Scheme::TokenizerJson, Some((key, _))) = (spec.scheme, overruled.iter().find(|(_, set)| *set)) {
+            return Err(Error::argument(format!("option {key} is not for tokenizer.json, which says it itself")));
+        }
+        spec.lowercase = options.lowercase.unwrap_or(spec.lowercase);
+        spec.mask = spec.mask.filter(|_| options.mask_token);
         Ok(spec)
     }
 

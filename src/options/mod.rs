@@ -8,7 +8,7 @@ pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Task};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::Scheme;
-use crate::tokenize::{DEFAULT_DOC_STRIDE, SpecialTokensInText, Truncation};
+use crate::tokenize::{SpecialTokensInText, Truncation};
 
 /// Names given by the caller to a graph's inputs or outputs: role and name in the graph.
 pub type Bindings = Vec<(String, String)>;
@@ -20,7 +20,7 @@ pub struct Options {
     pub provider: Provider,
     /// Which GPU. Key `device_id`, default 0.
     pub device_id: i32,
-    /// Threads inside one operator, the caller's included. Key `threads`; 0 (default) = one per physical core.
+    /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
     /// Whether idle threads of the runtime spin. Key `spinning`: `off` (default), `on`.
     pub spinning: bool,
@@ -39,12 +39,20 @@ pub struct Options {
     /// What happens to longer texts. Key `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`,
     /// `only_second`, `windows`.
     pub truncation: Truncation,
-    /// By how many tokens a window begins after the one before. Key `doc_stride`, default 128.
-    pub doc_stride: usize,
+    /// By how many tokens a window begins after the one before. Key `doc_stride`; 0 (default) = 128, but half a window at
+    /// most.
+    pub doc_stride: Option<usize>,
+    /// `truncate_to` of the 2021 tokenizer. Key `seed_truncate_to`; 0 (default) = none.
+    pub seed_truncate_to: Option<usize>,
     /// Whether `[CLS]`-like strings of a text are special tokens. Key `special_tokens`: `recognize` (default), `plain`.
     pub special_tokens_in_text: SpecialTokensInText,
     /// The tokenizer scheme, where the directory does not tell it or is overruled. Key `tokenizer`, default `auto`.
     pub tokenizer: Option<Scheme>,
+    /// Whether texts are lower-cased, where the directory is overruled. Key `lowercase`: `auto` (default), `on`, `off`.
+    pub lowercase: Option<bool>,
+    /// Whether the tokenizer has a `[MASK]`; ERNIE-GEN's reference opens its without one, so that `[MASK]` in a text is text.
+    /// Key `mask_token`: `auto` (default), `none`.
+    pub mask_token: bool,
     /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
     pub task: Option<Task>,
     /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
@@ -77,9 +85,12 @@ impl Default for Options {
             max_batch_tokens: 1024,
             max_tokens: None,
             truncation: Truncation::Truncate,
-            doc_stride: DEFAULT_DOC_STRIDE,
+            doc_stride: None,
+            seed_truncate_to: None,
             special_tokens_in_text: SpecialTokensInText::Recognize,
             tokenizer: None,
+            lowercase: None,
+            mask_token: true,
             task: None,
             problem: None,
             weights: None,
@@ -96,7 +107,7 @@ impl Default for Options {
 pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda or tensorrt"),
     ("device_id", "which GPU, from 0"),
-    ("threads", "threads inside one operator; 0 = one per physical core"),
+    ("threads", "threads inside one operator and for tokenizing, 4096 at most; 0 = one per physical core"),
     ("spinning", "off or on"),
     ("prepacking", "on or off"),
     ("arena", "keep, shrink or off"),
@@ -105,9 +116,15 @@ pub const KEYS: &[(&str, &str)] = &[
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
     ("truncation", "truncate, error, longest_first, only_first, only_second or windows"),
-    ("doc_stride", "by how many tokens a window begins after the one before, from 1"),
+    (
+        "doc_stride",
+        "a number of tokens, by which a window begins after the one before; 0 = 128, but half a window at most",
+    ),
+    ("seed_truncate_to", "a number of content tokens, cut to as the 2021 tokenizer does; 0 = none"),
     ("special_tokens", "recognize or plain"),
     ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp, ernie-tiny, ernie-m, ernie-m-hf or tokenizer.json"),
+    ("lowercase", "auto, on or off"),
+    ("mask_token", "auto or none"),
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
@@ -139,7 +156,7 @@ impl Options {
             "precision" => auto_or(value, Precision::ALL, &mut self.precision),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
-            "max_tokens" => value.parse().ok().map(|n: usize| self.max_tokens = (n > 0).then_some(n)),
+            "max_tokens" => parse_or_none(value, &mut self.max_tokens),
             "truncation" => {
                 let values = [
                     ("truncate", Truncation::Truncate),
@@ -151,12 +168,15 @@ impl Options {
                 ];
                 choose(value, &values, &mut self.truncation)
             }
-            "doc_stride" => parse(value, |n| *n > 0, &mut self.doc_stride),
+            "doc_stride" => parse_or_none(value, &mut self.doc_stride),
+            "seed_truncate_to" => parse_or_none(value, &mut self.seed_truncate_to),
             "special_tokens" => {
                 let values = [("recognize", SpecialTokensInText::Recognize), ("plain", SpecialTokensInText::Plain)];
                 choose(value, &values, &mut self.special_tokens_in_text)
             }
             "tokenizer" => self.set_tokenizer(value),
+            "lowercase" => auto_or(value, &[("on", true), ("off", false)], &mut self.lowercase),
+            "mask_token" => choose(value, &[("auto", true), ("none", false)], &mut self.mask_token),
             "task" => auto_or(value, Task::ALL, &mut self.task),
             "problem" => auto_or(value, Problem::ALL, &mut self.problem),
             "weights" => self.set_weights(value),
@@ -216,6 +236,11 @@ fn bad_value(key: &str, value: &str) -> Error {
 
 fn parse<T: std::str::FromStr>(value: &str, allowed: impl Fn(&T) -> bool, target: &mut T) -> Option<()> {
     value.parse().ok().filter(allowed).map(|parsed| *target = parsed)
+}
+
+/// A number; 0 stands for none.
+fn parse_or_none(value: &str, target: &mut Option<usize>) -> Option<()> {
+    value.parse().ok().map(|n: usize| *target = (n > 0).then_some(n))
 }
 
 fn choose<T: Copy>(value: &str, values: &[(&str, T)], target: &mut T) -> Option<()> {
@@ -288,8 +313,11 @@ mod tests {
             ("max_tokens", "12"),
             ("truncation", "error"),
             ("doc_stride", "64"),
+            ("seed_truncate_to", "64"),
             ("special_tokens", "plain"),
             ("tokenizer", "bert"),
+            ("lowercase", "off"),
+            ("mask_token", "none"),
             ("task", "tensors"),
             ("problem", "regression"),
             ("graph", "a.onnx"),

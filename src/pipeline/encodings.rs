@@ -50,8 +50,8 @@ pub fn encode_options(options: &Options, call: &Call, most_tokens: Option<usize>
         max_tokens: limit_tokens(call.max_tokens, most_tokens)?,
         truncation: call.truncation.unwrap_or(options.truncation),
         special_tokens_in_text: call.special_tokens_in_text.unwrap_or(options.special_tokens_in_text),
-        seed_truncate_to: call.seed_truncate_to,
-        doc_stride: call.doc_stride.unwrap_or(options.doc_stride),
+        seed_truncate_to: call.seed_truncate_to.or(options.seed_truncate_to),
+        doc_stride: call.doc_stride.or(options.doc_stride),
         add_special_tokens: true,
     })
 }

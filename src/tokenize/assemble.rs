@@ -3,7 +3,7 @@
 //! Single: `[CLS] text [SEP]`; pair: `[CLS] text [SEP] pair [SEP]`. The references cut differently; each rule is stated
 //! at its function as lengths to keep, which makes it testable without texts.
 
-use super::encoding::{ADDED_TOKEN, EncodeOptions, Encoding, Pieces, Span, Truncated, Truncation};
+use super::encoding::{ADDED_TOKEN, DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, Pieces, Span, Truncated, Truncation};
 use super::vocab::Vocab;
 use super::{SpecialIds, Texts};
 use crate::error::{Error, Result};
@@ -63,6 +63,9 @@ impl Frame {
         if let Some(n_tokens) = options.seed_truncate_to {
             if !is_seed {
                 return Err(seed_only());
+            }
+            if options.truncation != Truncation::Truncate {
+                return Err(Error::argument("seed_truncate_to is a rule of its own: truncation must be truncate"));
             }
             let (len_1, len_2) = seed_rule(kept.first, kept.second.unwrap_or(0), n_tokens);
             kept = Lengths { first: len_1, second: kept.second.map(|_| len_2) };
@@ -193,14 +196,18 @@ impl Lengths {
         let budget = max_tokens.checked_sub(n_added).ok_or_else(|| {
             Error::argument(format!("max_tokens {max_tokens} has no room for the {n_added} special tokens"))
         })?;
-        if options.truncation == Truncation::Windows && options.doc_stride == 0 {
+        if options.truncation == Truncation::Windows && options.doc_stride == Some(0) {
             return Err(Error::argument("doc_stride is 0, windows must move"));
         }
         if self.sum() <= budget {
             return Ok(Limited::Kept(self));
         }
-        let too_long =
-            |what: &str| Error::TextTooLong { what: what.into(), n_tokens: self.sum() + n_added, max_tokens };
+        let longer = |what: &str, n_content: usize| Error::TextTooLong {
+            what: what.into(),
+            n_tokens: n_content.saturating_add(n_added),
+            max_tokens,
+        };
+        let too_long = |what: &str| longer(what, self.sum());
         let (len_1, len_2) = (self.first, self.second.unwrap_or(0));
         let (kept_1, kept_2) = match (options.truncation, self.second) {
             (Truncation::Error, None) => return Err(too_long("the text")),
@@ -209,18 +216,18 @@ impl Lengths {
             (Truncation::Windows, None) => return Ok(Limited::Windows(Windows::of(self, budget, options.doc_stride))),
             (Truncation::Windows, Some(_)) => {
                 let room = budget.checked_sub(len_1).filter(|&room| room > 0);
-                let room = room.ok_or_else(|| too_long("the text leaves no room for windows of its pair: it"))?;
+                let room = room.ok_or_else(|| longer("the text with one token of its pair", len_1 + 1))?;
                 return Ok(Limited::Windows(Windows::of(self, room, options.doc_stride)));
             }
             (Truncation::OnlySecond, None) => return Err(too_long("the text, which may not be cut,")),
             (_, None) => (budget, 0),
             (Truncation::OnlyFirst, Some(_)) => match budget.checked_sub(len_2).filter(|&len| len > 0) {
                 Some(kept) => (kept, len_2),
-                None => return Err(too_long("the text with its pair, which may not be cut,")),
+                None => return Err(longer("one token of the text with its pair, which may not be cut,", len_2 + 1)),
             },
             (Truncation::OnlySecond, Some(_)) => match budget.checked_sub(len_1).filter(|&len| len > 0) {
                 Some(kept) => (len_1, kept),
-                None => return Err(too_long("the text, which may not be cut, with its pair")),
+                None => return Err(longer("the text, which may not be cut, with one token of its pair", len_1 + 1)),
             },
             (Truncation::Truncate, Some(_)) if scheme.is_seed() => {
                 let (len_1, len_2) = seed_rule(len_1, len_2, budget);
@@ -251,8 +258,9 @@ impl Windows {
         Self { last: lengths, room: usize::MAX, step: usize::MAX }
     }
 
-    fn of(lengths: Lengths, room: usize, doc_stride: usize) -> Self {
-        Self { last: lengths, room, step: doc_stride.min(room) }
+    fn of(lengths: Lengths, room: usize, doc_stride: Option<usize>) -> Self {
+        let step = doc_stride.unwrap_or_else(|| DEFAULT_DOC_STRIDE.min(room.div_ceil(2)));
+        Self { last: lengths, room, step: step.min(room) }
     }
 
     fn is_one(&self) -> bool {

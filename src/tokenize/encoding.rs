@@ -178,11 +178,11 @@ pub struct EncodeOptions {
     /// besides.
     pub seed_truncate_to: Option<usize>,
     /// With [`Truncation::Windows`]: by how many tokens a window begins after the one before, at least 1. Windows never
-    /// leave a gap: they move by their own length at most.
-    pub doc_stride: usize,
+    /// leave a gap: they move by their own length at most. `None` is [`DEFAULT_DOC_STRIDE`], but at most half a window.
+    pub doc_stride: Option<usize>,
 }
 
-/// [`EncodeOptions::doc_stride`] of the reference scripts.
+/// By how many tokens windows move in the reference scripts.
 pub const DEFAULT_DOC_STRIDE: usize = 128;
 
 impl Default for EncodeOptions {
@@ -194,7 +194,7 @@ impl Default for EncodeOptions {
             special_tokens_in_text: SpecialTokensInText::default(),
             add_special_tokens: true,
             seed_truncate_to: None,
-            doc_stride: DEFAULT_DOC_STRIDE,
+            doc_stride: None,
         }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn check(scheme: u8, how: u8, text: &str, pair: Option<&str>) -> Resu
         max_tokens: Some(4 + usize::from(how >> 5)),
         truncation: truncations[usize::from(how >> 1 & 7) % truncations.len()],
         special_tokens_in_text: if plain { SpecialTokensInText::Plain } else { SpecialTokensInText::Recognize },
-        doc_stride: 1 + usize::from(how >> 4 & 3),
+        doc_stride: Some(1 + usize::from(how >> 4 & 3)).filter(|n| *n < 4),
         ..EncodeOptions::default()
     };
     let whole = tokenizer.encode(

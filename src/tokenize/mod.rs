@@ -171,6 +171,15 @@ impl Tokenizer {
         }
     }
 
+    /// The tokens with these ids.
+    ///
+    /// # Errors
+    /// * [`Error::InvalidArgument`]: an id is outside the vocabulary; the message names it and its index.
+    pub fn tokens(&self, ids: &[i64]) -> Result<Vec<String>> {
+        let token = |(index, &id)| self.token(id).ok_or_else(|| outside_vocabulary(index, id, self.vocab_size()));
+        ids.iter().enumerate().map(token).collect()
+    }
+
     /// The token with this id.
     #[must_use]
     pub fn token(&self, id: i64) -> Option<String> {

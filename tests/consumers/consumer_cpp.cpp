@@ -93,6 +93,11 @@ void tokens(const std::string &dir) {
     CHECK(tokenizer.decode(known.tokens(0).input_ids, ernie::Decode::KeepSpecialTokens) == "[CLS] 好 [MASK] [SEP]");
     CHECK(tokenizer.vocab_size() > 1000);
     CHECK(code_of([&] { (void)tokenizer.decode(std::vector<std::int64_t>{-1}); }) == ernie::Code::InvalidArgument);
+    CHECK(tokenizer.decode({known.tokens(0).input_ids[1], 0}).size() == 3);
+    const ernie_tokenizer_info info = tokenizer.info();
+    CHECK(info.scheme == std::string("bert") && info.max_tokens == 512 && info.n_added_tokens_of_pair == 3);
+    CHECK(tokenizer.tokens(std::vector<std::int64_t>{info.cls_id, info.mask_id}) ==
+          std::vector<std::string>({"[CLS]", "[MASK]"}));
     CHECK(tokenizer.token_id("[MASK]") == known.tokens(0).input_ids[2] && !tokenizer.token_id("no such token"));
 }
 
@@ -105,7 +110,7 @@ void windows(const std::string &dir) {
     for (std::size_t i = 0; i < result.size(); ++i) {
         const ernie::Tokens window = result.tokens(i);
         CHECK(window.input == 0 && window.window == i && window.n_windows == 3);
-        CHECK(result.fragment(i, 4, 8).in(passage) == passage.substr(9 * i, 12));
+        CHECK(result.fragment(i, 4, 8).in("很好", passage) == passage.substr(9 * i, 12));
         const auto points =
             ernie::convert_spans(passage, ernie::Unit::Bytes, ernie::Unit::CodePoints, {window.offsets.data() + 4, 4});
         CHECK(points.size() == 4 && points[0].begin == 3 * i && points[3].end == 3 * i + 4);

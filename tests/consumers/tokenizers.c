@@ -112,7 +112,9 @@ static void schemes(const char *demo, const char *fixtures) {
         ernie_result *result = NULL, *written = NULL;
         ernie_tokens tokens = ERNIE_TOKENS_INIT;
         ernie_call call = ERNIE_CALL_INIT;
-        int64_t mask = 7, nothing = 7;
+        ernie_tokenizer_info info = ERNIE_TOKENIZER_INFO_INIT;
+        ernie_str token;
+        int64_t mask = 7, nothing = 7, far = INT64_MAX;
         int n_masks = 0;
         OK(ernie_tokenizer_token_id(tokenizer, str("[MASK]"), &mask));
         OK(ernie_tokenizer_token_id(tokenizer, str("no such token"), &nothing));
@@ -128,6 +130,16 @@ static void schemes(const char *demo, const char *fixtures) {
         CHECK(tokens.offsets[tokens.n_tokens - 2].end == strlen(text));
         OK(ernie_tokenizer_decode(tokenizer, tokens.input_ids, tokens.n_tokens, ERNIE_DECODE_GENERATED, &written));
         ernie_result_free(written);
+        OK(ernie_tokenizer_info_get(tokenizer, &info));
+        CHECK(strcmp(info.scheme, names[i]) == 0 && info.mask_id == mask && info.cls_id == tokens.input_ids[0]);
+        CHECK(info.n_added_tokens == 2 && info.n_added_tokens_of_pair == (i < 5 ? 3 : 4));
+        OK(ernie_tokenizer_tokens(tokenizer, tokens.input_ids, tokens.n_tokens, &written));
+        CHECK(ernie_result_count(written) == tokens.n_tokens);
+        OK(ernie_result_text(written, 0, &token));
+        CHECK(token.len == 5 && memcmp(token.data, "[CLS]", 6) == 0);
+        ernie_result_free(written);
+        written = NULL;
+        FAILS(ernie_tokenizer_tokens(tokenizer, &far, 1, &written), ERNIE_ERROR_INVALID_ARGUMENT, "ids[0]");
         ernie_result_free(result);
         call.special_tokens = ERNIE_SPECIAL_TOKENS_PLAIN;
         OK(ernie_tokenizer_encode(tokenizer, &input, 1, &call, &result));

@@ -29,13 +29,19 @@ impl Serialize for Object {
 pub(crate) fn tokens(encoding: &Encoding, tokenizer: &Tokenizer) -> Object {
     let names: Vec<Option<String>> = encoding.input_ids.iter().map(|id| tokenizer.token(*id)).collect();
     let offsets: Vec<[usize; 2]> = encoding.offsets.iter().map(|span| [span.begin, span.end]).collect();
-    Object::default()
+    let object = Object::default()
         .with("tokens", &names)
         .with("input_ids", &encoding.input_ids)
         .with("token_type_ids", &encoding.token_type_ids)
         .with("attention_mask", &encoding.attention_mask)
         .with("offsets", &offsets)
-        .with("n_truncated_tokens", &encoding.n_truncated_tokens())
+        .with("sequence", &encoding.sequence)
+        .with("n_truncated_tokens", &encoding.n_truncated_tokens());
+    let [text, pair] = encoding.truncated;
+    [("truncated_text", text), ("truncated_pair", pair)]
+        .into_iter()
+        .filter(|(_, truncated)| truncated.n_tokens > 0)
+        .fold(object, |object, (key, truncated)| object.with(key, &[truncated.span.begin, truncated.span.end]))
 }
 
 /// The same for each window of a text.

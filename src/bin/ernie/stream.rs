@@ -69,8 +69,12 @@ impl Engine {
         }
         let parent = args.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let dir = if args.dir.is_file() { parent } else { &args.dir };
-        let tokenizer = Tokenizer::open(&TokenizerSpec::from_dir(dir, options.tokenizer)?)?;
-        let most_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir)?)?;
+        let spec = TokenizerSpec::with_options(dir, &options)?;
+        let most_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir, spec.scheme)?)?;
+        let tokenizer = Tokenizer::open(&spec)?;
+        // What no text can change is found out before the first one.
+        let encode_options = encode_options(&options, &Call::default(), most_tokens)?;
+        tokenizer.encode_windows("", None, &encode_options, &mut Vec::new())?;
         Ok(Self::Tokenizer(Box::new(tokenizer), Box::new(options), most_tokens))
     }
 
@@ -175,9 +179,6 @@ fn answer_chunk(
 fn alone(engine: &Engine, input: Input<'_>, call: &Call, kind: Kind, raw: bool) -> Result<Object, String> {
     match engine.answer(&[input], call, kind) {
         Ok(output) => Ok(engine.object(&output, 0, kind, raw)),
-        Err(Error::TextTooLong { n_tokens, max_tokens, .. }) => {
-            Err(format!("{n_tokens} tokens, more than the {max_tokens} allowed"))
-        }
         Err(error) => {
             let reason = error.report();
             // The line's number says which text it is.

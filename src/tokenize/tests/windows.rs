@@ -54,7 +54,7 @@ fn what_may_not_be_cut_and_does_not_fit_is_refused() {
         }
         let error = tokenizer.encode("i", None, &limit(9, Truncation::Windows)).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
-        let still = EncodeOptions { doc_stride: 0, ..limit(9, Truncation::Windows) };
+        let still = EncodeOptions { doc_stride: Some(0), ..limit(9, Truncation::Windows) };
         let error = tokenizer.encode_windows("i", None, &still, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("doc_stride"), "{error}");
     }
@@ -64,12 +64,31 @@ fn what_may_not_be_cut_and_does_not_fit_is_refused() {
 fn windows_are_those_of_the_reference() {
     // `doc_spans` of run_mrc: 10 tokens, windows of 4, moved by 3: 0..4, 3..7, 6..10.
     let tokenizer = open(Scheme::Ernie);
-    let options = EncodeOptions { doc_stride: 3, ..limit(6 + 3, Truncation::Windows) };
+    let options = EncodeOptions { doc_stride: Some(3), ..limit(6 + 3, Truncation::Windows) };
     let mut out = Vec::new();
     tokenizer.encode_windows("i i", Some(&"中国".repeat(5)), &options, &mut out).unwrap();
     let spans: Vec<_> = out.iter().map(|window| window.fragment(4..8).unwrap().unwrap().1).collect();
     assert_eq!(spans.iter().map(|span| (span.begin / 3, span.end / 3)).collect::<Vec<_>>(), [(0, 4), (3, 7), (6, 10)]);
     assert!(out.iter().all(|window| content(window, 0) == [10, 10] && window.n_truncated_tokens() == 0));
+}
+
+#[test]
+fn windows_overlap_by_half_unless_told_otherwise() {
+    let mut out = Vec::new();
+    open(Scheme::Ernie).encode_windows(&"中国".repeat(5), None, &limit(6, Truncation::Windows), &mut out).unwrap();
+    assert_eq!(out.iter().map(|window| window.offsets[1].begin / 3).collect::<Vec<_>>(), [0, 2, 4, 6]);
+}
+
+#[test]
+fn the_rule_of_the_seed_takes_no_other_beside_it() {
+    let options = |truncation| EncodeOptions { seed_truncate_to: Some(4), truncation, ..EncodeOptions::default() };
+    let tokenizer = open(Scheme::Ernie);
+    assert_eq!(tokenizer.encode("i i i i i i", None, &options(Truncation::Truncate)).unwrap().len(), 6);
+    for truncation in [Truncation::Error, Truncation::Windows, Truncation::OnlyFirst] {
+        let mut out = Vec::new();
+        let error = tokenizer.encode_windows("i", None, &options(truncation), &mut out).unwrap_err();
+        assert!(error.to_string().contains("seed_truncate_to"), "{error}");
+    }
 }
 
 #[test]
@@ -103,7 +122,7 @@ proptest! {
     ) {
         for tokenizer in &*ALL {
             let whole = tokenizer.encode(&text, pair.as_deref(), &EncodeOptions::default()).unwrap();
-            let options = EncodeOptions { doc_stride, ..limit(n, Truncation::Windows) };
+            let options = EncodeOptions { doc_stride: Some(doc_stride), ..limit(n, Truncation::Windows) };
             let mut windows = Vec::new();
             if tokenizer.encode_windows(&text, pair.as_deref(), &options, &mut windows).is_err() {
                 // Only a text that leaves its pair no room.
