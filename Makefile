@@ -25,6 +25,7 @@ demo: examples ## build, install to build/stage, and classify real reviews throu
 	$(BUILD)/examples/sentiment models/demo
 	printf '%s\n' '早餐太差了，再也不会来' '物流很快，书的质量很好' | $(BUILD)/examples/sentiment models/demo -
 	$(BUILD)/examples/quick_tour models/demo
+	$(BUILD)/examples/windows models/demo
 
 test: runtime stage ## all tests: Rust, then C99 and C++17 programs through CTest
 	cargo test --locked --features test-hooks
