@@ -134,10 +134,13 @@ impl ErnieCutter {
         if unicode::is_space(c) {
             return;
         }
-        let mut lower = Vec::new();
-        self.push_lower(c, &mut lower);
-        let word: String = lower.into_iter().collect();
-        self.word_piece.cut(word.as_bytes(), &mut scratch.pieces);
+        scratch.lower.clear();
+        self.push_lower(c, &mut scratch.lower);
+        scratch.word.clear();
+        for c in &scratch.lower {
+            scratch.word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.word_piece.cut(&scratch.word, &mut scratch.pieces);
         if scratch.pieces.is_empty() {
             out.push(self.word_piece.unk(), begin, end);
         }
@@ -151,6 +154,7 @@ impl ErnieCutter {
 /// Memory reused from word to word.
 #[derive(Default)]
 struct Scratch {
+    lower: Vec<char>,
     word: Vec<u8>,
     pieces: Vec<Piece>,
 }
