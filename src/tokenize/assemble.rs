@@ -16,6 +16,8 @@ use std::path::Path;
 pub(super) struct Frame {
     /// Ids of all special tokens.
     pub(super) ids: SpecialIds,
+    /// Ids of all tokens that a configuration calls special, but for the unknown one. Sorted.
+    pub(super) all_special: Vec<i64>,
     /// Id for unknown words.
     pub(super) unk: i64,
     cls: i64,
@@ -33,7 +35,11 @@ impl Frame {
             (required(&spec.cls)?, required(&spec.sep)?, required(&spec.unk)?, required(&spec.pad)?);
         let mask = spec.mask.as_deref().and_then(|name| vocab.id(name));
         let ids = SpecialIds { cls: Some(cls), sep: Some(sep), pad: Some(pad), unk: Some(unk), mask };
-        Ok(Self { ids, unk, cls, sep, scheme: spec.scheme })
+        let added = spec.added_tokens.iter().filter(|token| token.special).map(|token| token.id);
+        let additional = spec.additional_special.iter().filter_map(|name| vocab.id(name));
+        let mut all_special: Vec<i64> = ids.known().chain(added).chain(additional).filter(|&id| id != unk).collect();
+        all_special.sort_unstable();
+        Ok(Self { ids, all_special, unk, cls, sep, scheme: spec.scheme })
     }
 
     /// Whether a pair with this text is a pair at all: the fast tokenizer takes an empty string for none.

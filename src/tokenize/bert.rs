@@ -10,11 +10,11 @@
 
 use super::encoding::Pieces;
 use super::nfc::{self, Sourced};
-use super::special::{SpecialTokens, remove_from_plain};
+use super::special::{Search, SpecialTokens, is_lower, special_names};
 use super::vocab::Vocab;
 use super::wordpiece::WordPiece;
 use super::words::Words;
-use super::{SpecialIds, SpecialTokensInText, unicode, unicode_tables as tables};
+use super::{SpecialTokensInText, unicode, unicode_tables as tables};
 use crate::model_dir::tokenizer::{BertVariant, TokenizerSpec};
 
 /// Size of the table of characters; the rest of Unicode is looked up.
@@ -151,9 +151,10 @@ pub(super) struct BertCutter {
     rules: Rules,
     word_piece: WordPiece,
     special: SpecialTokens,
-    special_ids: SpecialIds,
     /// Words that are neither lower-cased nor split, with their ids. Sorted.
-    never_split: Vec<(String, i64)>,
+    never_split: Vec<(String, Vec<i64>)>,
+    /// The same for special tokens, which only count where cleaning made them: `[MA<NUL>SK]`. Sorted.
+    special_words: Vec<(String, Vec<i64>)>,
     classes: Vec<Class>,
     /// Ids of the characters of class `Single`.
     singles: Vec<i32>,
@@ -161,13 +162,7 @@ pub(super) struct BertCutter {
 
 impl BertCutter {
     /// A cutter for `vocab` whose unknown token is `unk`.
-    pub(super) fn new(
-        variant: BertVariant,
-        vocab: &Vocab,
-        spec: &TokenizerSpec,
-        special_ids: SpecialIds,
-        unk: i64,
-    ) -> Self {
+    pub(super) fn new(variant: BertVariant, vocab: &Vocab, spec: &TokenizerSpec, unk: i64) -> Self {
         let rules = Rules {
             variant,
             lowercase: spec.lowercase,
@@ -175,12 +170,17 @@ impl BertCutter {
             split_cjk: spec.split_cjk,
         };
         let word_piece = WordPiece::new(vocab, unk);
-        let special = SpecialTokens::new(vocab, spec);
-        let mut never_split: Vec<(String, i64)> = Vec::new();
+        let search = if variant == BertVariant::HfFast { Search::Exact } else { Search::LowerCased };
+        let special = SpecialTokens::new(vocab, spec, search);
+        let (mut never_split, mut special_words) = (Vec::new(), Vec::new());
         if variant == BertVariant::HfSlow {
-            let with_id = |word: &String| (word.clone(), vocab.id(word).unwrap_or(unk));
+            let with_id = |word: &String| (word.clone(), vec![vocab.id(word).unwrap_or(unk)]);
             never_split.extend(spec.never_split.iter().map(with_id));
             never_split.sort();
+            // The reference gives these to WordPiece, which knows no added tokens.
+            let names = special_names(spec).filter(|name| !spec.lowercase || is_lower(name));
+            special_words.extend(names.map(|name| (name.to_owned(), word_piece.ids_of(name))));
+            special_words.sort();
         }
         let mut mapped = Mapped::default();
         let code_points = (0..N_TABLED).map(|code| char::from_u32(code as u32));
@@ -191,7 +191,7 @@ impl BertCutter {
             let id = word_piece.whole(c.encode_utf8(&mut [0; 4]).as_bytes()).unwrap_or(unk);
             *single = i32::try_from(id).unwrap_or(i32::MAX);
         }
-        Self { rules, word_piece, special, special_ids, never_split, classes, singles }
+        Self { rules, word_piece, special, never_split, special_words, classes, singles }
     }
 
     #[inline]
@@ -205,24 +205,28 @@ impl BertCutter {
         let mut at = 0;
         if special == SpecialTokensInText::Recognize {
             while let Some((begin, end, id)) = self.special.next_in(text, at) {
-                self.cut_segment(&text[at..begin], at, &mut words);
+                self.cut_segment(&text[at..begin], at, special, &mut words);
                 words.out.push(id, begin, end);
                 at = end;
             }
         }
-        self.cut_segment(&text[at..], at, &mut words);
-        let mut out = words.out;
-        if special == SpecialTokensInText::Plain {
-            remove_from_plain(&mut out.ids, &self.special_ids, self.word_piece.unk());
-        }
-        out
+        self.cut_segment(&text[at..], at, special, &mut words);
+        words.out
     }
 
     /// Appends the tokens of `text`, which holds no special tokens and begins at `offset` of the caller's text.
-    fn cut_segment(&self, text: &str, offset: usize, words: &mut Words<'_>) {
+    fn cut_segment(&self, text: &str, offset: usize, special: SpecialTokensInText, words: &mut Words<'_>) {
         let composes = self.rules.variant == BertVariant::HfSlow && !self.rules.strip_accents;
-        if !self.never_split.is_empty() || (composes && text.chars().any(nfc::is_trigger)) {
-            self.cut_collected(text, offset, words);
+        let special_words: &[_] = match special {
+            SpecialTokensInText::Recognize if self.special.may_be_in(text) => &self.special_words,
+            _ => &[],
+        };
+        let mut mapped = Mapped::default();
+        if !self.never_split.is_empty()
+            || (composes && text.chars().any(nfc::is_trigger))
+            || (!special_words.is_empty() && text.chars().any(|c| self.class(c, &mut mapped) == Class::Drop))
+        {
+            self.cut_collected(text, offset, special_words, words);
         } else {
             self.cut_stream(text, offset, words);
         }
@@ -293,22 +297,17 @@ impl BertCutter {
     fn flush(&self, words: &mut Words<'_>) {
         if !self.never_split.is_empty()
             && words.in_word()
-            && let Some(id) = words.word().and_then(|word| self.never_split_id(word))
+            && let Some(ids) = words.word().and_then(|word| find_word(&self.never_split, word))
         {
-            words.flush_as(id);
+            words.flush_as(ids);
             return;
         }
         words.flush();
     }
 
-    fn never_split_id(&self, word: &[u8]) -> Option<i64> {
-        let index = self.never_split.binary_search_by(|(other, _)| other.as_bytes().cmp(word)).ok()?;
-        Some(self.never_split[index].1)
-    }
-
     /// The long way, for texts to be composed and for words that are never split: the cleaned characters are collected,
     /// composed, and taken between white space.
-    fn cut_collected(&self, text: &str, offset: usize, words: &mut Words<'_>) {
+    fn cut_collected(&self, text: &str, offset: usize, special_words: &[(String, Vec<i64>)], words: &mut Words<'_>) {
         let mut cleaned = Vec::with_capacity(text.len());
         let mut lower = Vec::new();
         for (at, c) in text.char_indices() {
@@ -328,9 +327,10 @@ impl BertCutter {
         let is_boundary = |c: char| self.rules.is_space(c) || self.rules.splits_around(c);
         for word in composed.chunk_by(|a, b| !is_boundary(a.c) && !is_boundary(b.c)) {
             let text: String = word.iter().map(|source| source.c).collect();
-            if let Some(id) = self.never_split_id(text.as_bytes()) {
+            let kept = find_word(&self.never_split, text.as_bytes());
+            if let Some(ids) = kept.or_else(|| find_word(special_words, text.as_bytes())) {
                 self.flush(words);
-                words.out.push(id, word[0].begin, word[word.len() - 1].end);
+                ids.iter().for_each(|&id| words.out.push(id, word[0].begin, word[word.len() - 1].end));
                 continue;
             }
             for source in word {
@@ -338,4 +338,10 @@ impl BertCutter {
             }
         }
     }
+}
+
+/// The ids of `word` in a sorted list.
+fn find_word<'a>(list: &'a [(String, Vec<i64>)], word: &[u8]) -> Option<&'a [i64]> {
+    let index = list.binary_search_by(|(other, _)| other.as_bytes().cmp(word)).ok()?;
+    Some(&list[index].1)
 }

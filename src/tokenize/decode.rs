@@ -3,9 +3,10 @@
 //! References: `post_process` in `demo/seq2seq/decode.py` of PaddlePaddle/ERNIE 3b9d92f, `convert_tokens_to_string` of
 //! transformers and PaddleNLP, and `clean_up_tokenization` of PaddleNLP, which does it by default.
 
+use super::assemble::Frame;
 use super::sentencepiece::SPACE_SYMBOL;
 use super::vocab::Vocab;
-use super::{SpecialIds, SpecialTokensInDecoded, outside_vocabulary, unicode};
+use super::{SpecialTokensInDecoded, outside_vocabulary, unicode};
 use crate::error::Result;
 use crate::model_dir::tokenizer::{BertVariant, ErnieMVariant, Scheme};
 
@@ -23,32 +24,51 @@ const CLEAN_UP: [(&str, &str); 10] = [
     (" 're", "'re"),
 ];
 
+/// What the `tokenizers` crate's decoder replaces in each token with the blank before it.
+const CLEAN_UP_FAST: [(&str, &str); 9] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
 /// Writes `ids` as text.
 pub(super) fn decode(
     vocab: &Vocab,
-    special: &SpecialIds,
+    frame: &Frame,
     scheme: Scheme,
     ids: &[i64],
     special_tokens: SpecialTokensInDecoded,
 ) -> Result<String> {
+    let special = &frame.ids;
     let mut tokens = Vec::with_capacity(ids.len());
     for (index, &id) in ids.iter().enumerate() {
         let token = vocab.token(id).ok_or_else(|| outside_vocabulary(index, id, vocab.len()))?;
         match special_tokens {
-            SpecialTokensInDecoded::Skip if special.contains(id) => {}
+            SpecialTokensInDecoded::Skip if id == frame.unk || frame.all_special.binary_search(&id).is_ok() => {}
             SpecialTokensInDecoded::Generated if Some(id) == special.sep => break,
-            SpecialTokensInDecoded::Generated if Some(id) == special.pad || Some(id) == special.unk => tokens.push(""),
-            _ => tokens.push(token),
+            SpecialTokensInDecoded::Generated if Some(id) == special.pad || Some(id) == special.unk => {
+                tokens.push(("", false));
+            }
+            _ => tokens.push((token, vocab.is_added(id))),
         }
     }
-    let text = match scheme {
-        Scheme::ErnieTiny | Scheme::ErnieM(_) => tokens.concat().replace(SPACE_SYMBOL, " "),
-        _ if scheme == Scheme::Ernie || special_tokens == SpecialTokensInDecoded::Generated => join_seed(&tokens),
-        _ => tokens.join(" ").replace(" ##", ""),
+    let is_generated = special_tokens == SpecialTokensInDecoded::Generated;
+    let mut text = match scheme {
+        Scheme::ErnieTiny | Scheme::ErnieM(_) => join_pieces(&tokens),
+        _ if scheme == Scheme::Ernie || is_generated => join_seed(&tokens),
+        Scheme::Bert(BertVariant::HfFast) => return Ok(join_words(&tokens, &CLEAN_UP_FAST)),
+        _ => join_words(&tokens, &[]),
     };
-    let mut text = text.trim_matches(unicode::is_space).to_owned();
-    let cleans_up = matches!(scheme, Scheme::ErnieM(ErnieMVariant::PaddleNlp) | Scheme::Bert(BertVariant::PaddleNlp));
-    if cleans_up && special_tokens != SpecialTokensInDecoded::Generated {
+    text = text.trim_matches(unicode::is_space).to_owned();
+    if matches!(scheme, Scheme::ErnieM(ErnieMVariant::PaddleNlp) | Scheme::Bert(BertVariant::PaddleNlp))
+        && !is_generated
+    {
         for (artifact, clean) in CLEAN_UP {
             if text.contains(artifact) {
                 text = text.replace(artifact, clean);
@@ -58,11 +78,38 @@ pub(super) fn decode(
     Ok(text)
 }
 
+/// SentencePiece: marks become blanks.
+fn join_pieces(tokens: &[(&str, bool)]) -> String {
+    tokens.iter().map(|(token, _)| *token).collect::<String>().replace(SPACE_SYMBOL, " ")
+}
+
+/// Blanks between tokens, but none before a piece that continues a word, unless an added token is before it. Each token with
+/// its blank is cleaned.
+fn join_words(tokens: &[(&str, bool)], clean_up: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    let mut after_added = true;
+    for (index, &(token, is_added)) in tokens.iter().enumerate() {
+        match token.strip_prefix("##") {
+            Some(rest) if !after_added => text.push_str(rest),
+            _ => {
+                let spaced = if index > 0 { format!(" {token}") } else { token.to_owned() };
+                let cleaned = clean_up.iter().find(|(artifact, _)| spaced.starts_with(artifact));
+                match cleaned {
+                    Some((artifact, clean)) => text.push_str(&spaced.replacen(artifact, clean, 1)),
+                    None => text.push_str(&spaced),
+                }
+            }
+        }
+        after_added = is_added;
+    }
+    text
+}
+
 /// Pieces that continue a word are joined to what is before them, words of ASCII letters and digits have a blank before
 /// them, and so has what is empty; all else is written as it is.
-fn join_seed(tokens: &[&str]) -> String {
+fn join_seed(tokens: &[(&str, bool)]) -> String {
     let mut text = String::new();
-    for token in tokens {
+    for (token, _) in tokens {
         match token.strip_prefix("##") {
             Some(rest) => text.push_str(rest),
             None => {

@@ -4,10 +4,10 @@
 //! No Unicode normalisation, no removal of control characters: every character but ASCII letters and digits is a word.
 //! Reference: `ErnieTokenizer` in `ernie/tokenizing_ernie.py` of PaddlePaddle/ERNIE 3b9d92f.
 
-use super::special::{SpecialTokens, remove_from_plain};
+use super::special::{Search, SpecialTokens};
 use super::vocab::Vocab;
 use super::wordpiece::{MAX_WORD_CHARS, Piece, WordPiece};
-use super::{Pieces, SpecialIds, SpecialTokensInText, unicode};
+use super::{Pieces, SpecialTokensInText, unicode};
 use crate::model_dir::tokenizer::TokenizerSpec;
 
 /// Size of the table of characters; the rest of Unicode is looked up.
@@ -22,18 +22,17 @@ const LOOK_UP: i32 = -2;
 pub(super) struct ErnieCutter {
     word_piece: WordPiece,
     special: SpecialTokens,
-    special_ids: SpecialIds,
     lowercase: bool,
     /// Ids of words of one character, or `SPACE` or `LOOK_UP`.
     singles: Vec<i32>,
 }
 
 impl ErnieCutter {
-    /// A cutter for `vocab`; `special_ids` must hold the unknown token.
-    pub(super) fn new(vocab: &Vocab, spec: &TokenizerSpec, special_ids: SpecialIds, unk: i64) -> Self {
+    /// A cutter for `vocab`.
+    pub(super) fn new(vocab: &Vocab, spec: &TokenizerSpec, unk: i64) -> Self {
         let word_piece = WordPiece::new(vocab, unk);
-        let special = SpecialTokens::new(vocab, spec);
-        let mut cutter = Self { word_piece, special, special_ids, lowercase: spec.lowercase, singles: Vec::new() };
+        let special = SpecialTokens::new(vocab, spec, Search::Exact);
+        let mut cutter = Self { word_piece, special, lowercase: spec.lowercase, singles: Vec::new() };
         let mut lower = Vec::new();
         cutter.singles =
             (0..N_TABLED).map(|code| char::from_u32(code).map_or(LOOK_UP, |c| cutter.single(c, &mut lower))).collect();
@@ -87,9 +86,6 @@ impl ErnieCutter {
             } else {
                 at = self.push_character(text, at, &mut scratch, &mut out);
             }
-        }
-        if !recognize {
-            remove_from_plain(&mut out.ids, &self.special_ids, self.word_piece.unk());
         }
         out
     }

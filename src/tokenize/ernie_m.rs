@@ -8,9 +8,9 @@ use super::case::{FinalSigma, lower};
 use super::encoding::Pieces;
 use super::places::Places;
 use super::sentencepiece::{Encoded, Piece, SPACE_SYMBOL, SentencePiece};
-use super::special::{SpecialTokens, remove_from_plain};
+use super::special::{Search, SpecialTokens};
 use super::vocab::Vocab;
-use super::{SpecialIds, SpecialTokensInText, unicode, unicode_tables};
+use super::{SpecialTokensInText, unicode, unicode_tables};
 use crate::error::Result;
 use crate::model_dir::tokenizer::{ErnieMVariant, TokenizerSpec};
 use std::path::Path;
@@ -32,7 +32,6 @@ pub(super) struct ErnieMCutter {
     /// The id of the mark for a blank alone.
     space: i64,
     special: SpecialTokens,
-    special_ids: SpecialIds,
     unk: i64,
     lowercase: bool,
 }
@@ -44,7 +43,6 @@ impl ErnieMCutter {
         path: &Path,
         vocab: &Vocab,
         spec: &TokenizerSpec,
-        special_ids: SpecialIds,
         unk: i64,
     ) -> Result<Self> {
         let mut ids = Vec::new();
@@ -56,11 +54,11 @@ impl ErnieMCutter {
                 _ => SPLIT,
             });
         })?;
-        let special = SpecialTokens::new(vocab, spec);
+        let special = SpecialTokens::new(vocab, spec, Search::LowerCased);
         let space = vocab.id(SPACE_SYMBOL).unwrap_or(unk);
         let single = |c: char| vocab.id(c.encode_utf8(&mut [0; 4])).unwrap_or(unk) as i32;
         let singles = (0..N_TABLED).map(|code| char::from_u32(code).map_or(unk as i32, single)).collect();
-        Ok(Self { variant, model, ids, singles, space, special, special_ids, unk, lowercase: spec.lowercase })
+        Ok(Self { variant, model, ids, singles, space, special, unk, lowercase: spec.lowercase })
     }
 
     /// The tokens of `text`.
@@ -76,9 +74,6 @@ impl ErnieMCutter {
             }
         }
         self.cut_segment(text, at, text.len(), vocab, &mut scratch, &mut out);
-        if special == SpecialTokensInText::Plain {
-            remove_from_plain(&mut out.ids, &self.special_ids, self.unk);
-        }
         out
     }
 

@@ -9,9 +9,7 @@ use super::encoding::Pieces;
 use super::jieba::Segmenter;
 use super::places::Places;
 use super::sentencepiece::{Encoded, SentencePiece};
-use super::special::remove_from_plain;
 use super::vocab::Vocab;
-use super::{SpecialIds, SpecialTokensInText};
 use crate::error::Result;
 use crate::model_dir::tokenizer::TokenizerSpec;
 use std::path::Path;
@@ -23,27 +21,20 @@ pub(super) struct ErnieTinyCutter {
     model: SentencePiece,
     /// By piece: its id in `vocab.txt`.
     ids: Vec<i32>,
-    special_ids: SpecialIds,
     unk: i64,
     lowercase: bool,
 }
 
 impl ErnieTinyCutter {
     /// A cutter with the SentencePiece model in `path`.
-    pub(super) fn open(
-        path: &Path,
-        vocab: &Vocab,
-        spec: &TokenizerSpec,
-        special_ids: SpecialIds,
-        unk: i64,
-    ) -> Result<Self> {
+    pub(super) fn open(path: &Path, vocab: &Vocab, spec: &TokenizerSpec, unk: i64) -> Result<Self> {
         let mut ids = Vec::new();
         let model = SentencePiece::open(path, |piece| ids.push(vocab.id(piece).unwrap_or(unk) as i32))?;
-        Ok(Self { segmenter: Segmenter::new()?, model, ids, special_ids, unk, lowercase: spec.lowercase })
+        Ok(Self { segmenter: Segmenter::new()?, model, ids, unk, lowercase: spec.lowercase })
     }
 
     /// The tokens of `text`.
-    pub(super) fn cut(&self, text: &str, special: SpecialTokensInText, vocab: &Vocab) -> Pieces {
+    pub(super) fn cut(&self, text: &str, vocab: &Vocab) -> Pieces {
         let mut out = Pieces::with_capacity_for(text);
         let (mut lowered, mut alignment) = (String::new(), Alignment::default());
         let text = match self.lowercase {
@@ -69,9 +60,6 @@ impl ErnieTinyCutter {
             }
             cursor = places.cursors[1];
         });
-        if special == SpecialTokensInText::Plain {
-            remove_from_plain(&mut out.ids, &self.special_ids, self.unk);
-        }
         out
     }
 }

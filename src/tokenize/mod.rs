@@ -92,7 +92,7 @@ impl Cutter {
         match self {
             Self::Ernie(cutter) => cutter.cut(text, special),
             Self::Bert(cutter) => cutter.cut(text, special),
-            Self::ErnieTiny(cutter) => cutter.cut(text, special, vocab),
+            Self::ErnieTiny(cutter) => cutter.cut(text, vocab),
             Self::ErnieM(cutter) => cutter.cut(text, special, vocab),
         }
     }
@@ -157,7 +157,7 @@ impl Tokenizer {
     /// * [`Error::InvalidArgument`]: an id is outside the vocabulary; the message names it and its index.
     pub fn decode(&self, ids: &[i64], special_tokens: SpecialTokensInDecoded) -> Result<String> {
         match &self.engine {
-            Engine::Own(own) => decode::decode(&own.vocab, &own.frame.ids, self.scheme, ids, special_tokens),
+            Engine::Own(own) => decode::decode(&own.vocab, &own.frame, self.scheme, ids, special_tokens),
             Engine::Json(json) => json.decode(ids, special_tokens),
         }
     }
@@ -248,9 +248,9 @@ pub struct SpecialIds {
 }
 
 impl SpecialIds {
-    /// Whether `id` is one of them.
-    fn contains(&self, id: i64) -> bool {
-        [self.cls, self.sep, self.pad, self.unk, self.mask].contains(&Some(id))
+    /// Those that there are, but for that of unknown words.
+    fn known(&self) -> impl Iterator<Item = i64> {
+        [self.cls, self.sep, self.pad, self.mask].into_iter().flatten()
     }
 }
 
@@ -263,28 +263,32 @@ impl Own {
         let vocab = Vocab::read(path, spec)?;
         let frame = Frame::new(&vocab, path, spec)?;
         let cutter = match spec.scheme {
-            Scheme::Bert(variant) => {
-                Cutter::Bert(Box::new(bert::BertCutter::new(variant, &vocab, spec, frame.ids, frame.unk)))
-            }
+            Scheme::Bert(variant) => Cutter::Bert(Box::new(bert::BertCutter::new(variant, &vocab, spec, frame.unk))),
             Scheme::ErnieTiny => {
                 let model = spec.sentencepiece_path()?;
-                let cutter = ernie_tiny::ErnieTinyCutter::open(model, &vocab, spec, frame.ids, frame.unk)?;
+                let cutter = ernie_tiny::ErnieTinyCutter::open(model, &vocab, spec, frame.unk)?;
                 Cutter::ErnieTiny(Box::new(cutter))
             }
             Scheme::ErnieM(variant) => {
                 let model = spec.sentencepiece_path()?;
-                let cutter = ernie_m::ErnieMCutter::open(variant, model, &vocab, spec, frame.ids, frame.unk)?;
+                let cutter = ernie_m::ErnieMCutter::open(variant, model, &vocab, spec, frame.unk)?;
                 Cutter::ErnieM(Box::new(cutter))
             }
             Scheme::Ernie | Scheme::TokenizerJson => {
-                Cutter::Ernie(Box::new(ernie::ErnieCutter::new(&vocab, spec, frame.ids, frame.unk)))
+                Cutter::Ernie(Box::new(ernie::ErnieCutter::new(&vocab, spec, frame.unk)))
             }
         };
         Ok(Self { vocab, cutter, frame })
     }
 
     fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions, out: &mut Vec<Encoding>) -> Result<()> {
-        let cut = |text: &str| self.cutter.cut(text, options.special_tokens_in_text, &self.vocab);
+        let cut = |text: &str| {
+            let mut pieces = self.cutter.cut(text, options.special_tokens_in_text, &self.vocab);
+            if options.special_tokens_in_text == SpecialTokensInText::Plain {
+                special::remove_from_plain(&mut pieces.ids, &self.frame.all_special, self.frame.unk);
+            }
+            pieces
+        };
         let first = cut(text);
         let second = pair.filter(|pair| self.frame.keeps_pair_text(pair)).map(cut);
         self.frame.assemble(&first, second.as_ref(), options, out)

@@ -98,8 +98,8 @@ impl Trie {
         has_value.then(|| self.values[node.0 as usize])
     }
 
-    /// Length of the longest string that `text` begins with.
-    pub(super) fn longest(&self, text: &[u8]) -> Option<usize> {
+    /// Length and value of the longest string that `text` begins with.
+    pub(super) fn longest(&self, text: &[u8]) -> Option<(usize, i32)> {
         let mut node = self.root();
         let mut found = None;
         for (index, &byte) in text.iter().enumerate() {
@@ -107,8 +107,8 @@ impl Trie {
                 Some(next) => node = next,
                 None => break,
             }
-            if self.value(node).is_some() {
-                found = Some(index + 1);
+            if let Some(value) = self.value(node) {
+                found = Some((index + 1, value));
             }
         }
         found
@@ -230,16 +230,15 @@ impl Builder {
                 }
             }
         }
-        let end = self.free.len().min(self.cursor + MAX_TRIALS);
-        for &state in &self.free[self.cursor..end] {
-            let base = state ^ first;
-            if bytes.iter().all(|&byte| self.is_free(base ^ u32::from(byte))) {
-                return base;
+        while self.cursor < self.free.len() {
+            let end = self.free.len().min(self.cursor + MAX_TRIALS);
+            for &state in &self.free[self.cursor..end] {
+                let base = state ^ first;
+                if bytes.iter().all(|&byte| self.is_free(base ^ u32::from(byte))) {
+                    return base;
+                }
             }
-        }
-        self.cursor = end.max(self.cursor);
-        if self.cursor < self.free.len() {
-            return self.place(bytes);
+            self.cursor = end;
         }
         let base = self.states.len() as u32;
         self.add_block();

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Largest vocabulary read; the largest of the family, ERNIE-M's, has 5 MB.
 const MAX_VOCAB_BYTES: u64 = 64 << 20;
 
+/// Longest token; those of the family have 50 bytes.
+const MAX_TOKEN_BYTES: usize = 1 << 14;
+
 /// Tokens and their ids.
 #[derive(Debug)]
 pub(super) struct Vocab {
@@ -24,6 +27,8 @@ pub(super) struct Vocab {
     ends: Vec<usize>,
     /// Token -> id, for the tokens of the file.
     trie: Arc<Trie>,
+    /// How many different tokens the file has.
+    n_distinct: usize,
     /// Tokens that a configuration adds behind the file.
     added: BTreeMap<i64, String>,
     /// The same the other way round.
@@ -39,7 +44,15 @@ impl Vocab {
         if vocab.ends.is_empty() {
             return Err(Error::model(path, "an empty vocabulary"));
         }
+        let longest =
+            (0..vocab.ends.len()).find(|&id| vocab.token(id as i64).is_some_and(|t| t.len() > MAX_TOKEN_BYTES));
+        if let Some(id) = longest {
+            return Err(Error::model(path, format!("line {}: a token of more than {MAX_TOKEN_BYTES} bytes", id + 1)));
+        }
         vocab.add_tokens(spec);
+        if vocab.len() >= 1 << 31 {
+            return Err(Error::model(path, "with its added tokens, ids reach 2^31"));
+        }
         Ok(vocab)
     }
 
@@ -56,11 +69,14 @@ impl Vocab {
             text.push_str(token);
             ends.push(text.len());
         }
-        let trie = Arc::new(build_trie(&text, &ends));
-        Self { text, ends, trie, added: BTreeMap::new(), added_ids: HashMap::new() }
+        let (trie, n_distinct) = build_trie(&text, &ends);
+        let trie = Arc::new(trie);
+        Self { text, ends, trie, n_distinct, added: BTreeMap::new(), added_ids: HashMap::new() }
     }
 
     /// Takes in added tokens with their ids; special tokens without one are put at the end, as Hugging Face does.
+    ///
+    /// A new token's id is the number of different tokens, which is not the number of lines where one stands twice.
     fn add_tokens(&mut self, spec: &TokenizerSpec) {
         for token in &spec.added_tokens {
             if self.token(token.id) != Some(&token.content) && token.id >= self.ends.len() as i64 {
@@ -69,13 +85,15 @@ impl Vocab {
         }
         for token in &spec.additional_special {
             if self.id(token).is_none() {
-                self.add(self.len() as i64, token);
+                self.add((self.n_distinct + self.added_ids.len()) as i64, token);
             }
         }
     }
 
     fn add(&mut self, id: i64, token: &str) {
-        self.added.insert(id, token.to_owned());
+        if id >= self.ends.len() as i64 {
+            self.added.insert(id, token.to_owned());
+        }
         let known = self.added_ids.entry(token.to_owned()).or_insert(id);
         *known = id.min(*known);
     }
@@ -84,6 +102,11 @@ impl Vocab {
     pub(super) fn len(&self) -> usize {
         let added = self.added.last_key_value().map_or(0, |(id, _)| *id as usize + 1);
         added.max(self.ends.len())
+    }
+
+    /// Whether a configuration added the token with this id.
+    pub(super) fn is_added(&self, id: i64) -> bool {
+        self.added.contains_key(&id)
     }
 
     /// The token with this id.
@@ -134,7 +157,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn build_trie(text: &str, ends: &[usize]) -> Trie {
+fn build_trie(text: &str, ends: &[usize]) -> (Trie, usize) {
     let mut entries = Vec::with_capacity(ends.len());
     let mut begin = 0;
     for (id, &end) in ends.iter().enumerate() {
@@ -144,7 +167,7 @@ fn build_trie(text: &str, ends: &[usize]) -> Trie {
     // Among equal tokens the last line comes first, so that it is the one kept.
     let mut entries = sorted(entries);
     entries.dedup_by(|later, kept| later.0 == kept.0);
-    Trie::build(&entries)
+    (Trie::build(&entries), entries.len())
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {

@@ -46,6 +46,15 @@ impl WordPiece {
         self.trie.find(word).and_then(|node| self.trie.value(node)).map(i64::from)
     }
 
+    /// The ids of the pieces of `word`.
+    pub(super) fn ids_of(&self, word: &str) -> Vec<i64> {
+        let mut pieces = Vec::new();
+        if word.chars().count() <= MAX_WORD_CHARS {
+            self.cut(word.as_bytes(), &mut pieces);
+        }
+        if pieces.is_empty() { vec![self.unk] } else { pieces.iter().map(|piece| piece.id).collect() }
+    }
+
     /// Replaces `pieces` by those of `word`, UTF-8 of at least one and at most [`MAX_WORD_CHARS`] characters; leaves it
     /// empty for an unknown word.
     #[inline]

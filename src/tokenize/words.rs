@@ -167,10 +167,10 @@ impl<'a> Words<'a> {
         self.clear();
     }
 
-    /// Ends the word and appends the one token `id` for all of it.
-    pub(super) fn flush_as(&mut self, id: i64) {
+    /// Ends the word and appends `ids`, each for all of it.
+    pub(super) fn flush_as(&mut self, ids: &[i64]) {
         if self.n_chars > 0 {
-            self.out.push(id, self.begin, self.end);
+            ids.iter().for_each(|&id| self.out.push(id, self.begin, self.end));
         }
         self.clear();
     }

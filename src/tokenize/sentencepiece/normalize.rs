@@ -151,7 +151,7 @@ impl Normalizer {
     #[inline]
     fn prefix<'a>(&'a self, text: &'a str) -> Option<(usize, &'a str)> {
         let first = text.chars().next()?;
-        if let Some(n_bytes) = self.untouched.as_ref().and_then(|trie| trie.longest(text.as_bytes())) {
+        if let Some((n_bytes, _)) = self.untouched.as_ref().and_then(|trie| trie.longest(text.as_bytes())) {
             return Some((n_bytes, &text[..n_bytes]));
         }
         if let Some(found) = self.rules.as_ref().and_then(|rules| rules.longest(text)) {
