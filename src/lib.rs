@@ -30,6 +30,7 @@ mod heads;
 mod mapped_file;
 pub mod model_dir;
 pub mod options;
+mod panics;
 pub mod pipeline;
 mod session;
 pub mod tensor;

@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("wire", &[]),
+    ("panics", &[]),
     ("architecture", &[]),
     ("mapped_file", &["error"]),
     ("bounded_file", &["error"]),
@@ -38,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "error",
             "options",
+            "panics",
             "tensor",
             "architecture",
             "mapped_file",
@@ -51,7 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "heads",
         ],
     ),
-    ("capi", &["error", "options", "tensor", "model_dir", "tokenize", "pipeline", "runtime"]),
+    ("capi", &["error", "options", "panics", "tensor", "model_dir", "tokenize", "pipeline", "runtime"]),
     ("fuzz", &["error", "mapped_file", "model_dir", "checkpoint", "tokenize", "graph"]),
 ];
 

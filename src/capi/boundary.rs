@@ -1,20 +1,15 @@
 //! The one place where panics stop and where pointers of the caller are looked at first.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Once;
 
 use super::status::{self, ernie_status};
 use crate::error::{Error, Result};
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
+use crate::panics;
 
 /// Runs `work`; an error or a panic becomes a status, and is logged.
 pub(super) fn fallible(work: impl FnOnce() -> Result<()>) -> *mut ernie_status {
@@ -39,38 +34,22 @@ pub(super) fn infallible<T>(fallback: T, work: impl FnOnce() -> T) -> T {
 
 /// Runs `work` and turns a panic into its message. The panic's report goes to the log, not to the terminal.
 fn guarded<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    install_hook();
-    let outer = INSIDE.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let message = message_of(panic.as_ref());
-        // A payload may panic again when it is dropped; the one of that panic is kept for ever.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            std::mem::forget(again);
-        }
-        message
-    });
-    INSIDE.set(outer);
-    outcome
+    panics::install_hook();
+    panics::with_inside(true, || {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            let message = message_of(panic.as_ref());
+            // A payload may panic again when it is dropped; the one of that panic is kept for ever.
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(again);
+            }
+            message
+        })
+    })
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()
-}
-
-/// Panics inside the boundary are logged; those of the program this library may be linked into keep their own hook.
-fn install_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if INSIDE.get() {
-                log::error!("{info}");
-            } else {
-                previous(info);
-            }
-        }));
-    });
 }
 
 /// The value behind a handle.

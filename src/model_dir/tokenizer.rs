@@ -277,7 +277,8 @@ impl Configs {
             Some(Value::Object(decoder)) => {
                 for (id, entry) in decoder {
                     let content = entry.get("content").and_then(Value::as_str);
-                    let (Ok(id), Some(content)) = (id.parse(), content) else {
+                    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+                    let (true, Ok(id), Some(content)) = (digits, id.parse(), content) else {
                         return Err(config.wrong("added_tokens_decoder", "a map from ids to tokens"));
                     };
                     let special = entry.get("special").and_then(Value::as_bool).unwrap_or(false);

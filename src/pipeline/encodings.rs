@@ -4,9 +4,11 @@ use super::{Call, Input, Model};
 use crate::error::{Error, Result};
 use crate::model_dir::limit_tokens;
 use crate::options::Options;
+use crate::panics;
 use crate::session::usable_threads;
 use crate::tokenize::{EncodeOptions, Encoding, Tokenizer};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Bytes of text that are worth a thread.
 const BYTES_PER_THREAD: usize = 1 << 16;
@@ -72,12 +74,13 @@ pub fn encode_all(
     let mut parts = split(inputs, n_bytes.div_ceil(n_parts.max(1)).max(1)).into_iter();
     let first = parts.next().unwrap_or(0..0);
     let encode = |part: Range<usize>| encode_part(tokenizer, &inputs[part.clone()], part.start, options);
+    let inside = panics::is_inside();
     std::thread::scope(|scope| {
         let spawn = |part: Range<usize>| {
             // Where no thread is to be had, the work is done here.
             let thread = std::thread::Builder::new().spawn_scoped(scope, {
                 let part = part.clone();
-                move || encode(part)
+                move || panics::with_inside(inside, || catch_unwind(AssertUnwindSafe(|| encode(part))))
             });
             (thread, part)
         };
@@ -85,7 +88,11 @@ pub fn encode_all(
         let mut encodings = encode(first)?;
         for (thread, part) in threads {
             let done = match thread {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // A panic goes on to the boundary, which reports it.
+                Ok(thread) => match thread.join() {
+                    Ok(Ok(done)) => done,
+                    Ok(Err(panic)) | Err(panic) => resume_unwind(panic),
+                },
                 Err(_) => encode(part),
             };
             encodings.append(&mut done?);
@@ -131,6 +138,7 @@ fn encode_part(
                 Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
             }
             Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
+            Error::Unsupported(reason) => Error::Unsupported(format!("input {index}: {reason}")),
             other => other,
         })?;
         encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);

@@ -11,6 +11,11 @@ use crate::model_dir::tokenizer::{BertVariant, Scheme, TokenizerSpec};
 use std::ops::Range;
 use std::path::Path;
 
+/// Tokens of all windows of a text that are never too many.
+const MAX_WINDOWS_TOKENS: usize = 1 << 22;
+/// Beyond them: how many times the tokens of the text.
+const MAX_WINDOWS_RATIO: usize = 16;
+
 /// Special tokens of a model and its way to put texts between them.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -35,7 +40,8 @@ impl Frame {
             (required(&spec.cls)?, required(&spec.sep)?, required(&spec.unk)?, required(&spec.pad)?);
         let mask = spec.mask.as_deref().and_then(|name| vocab.id(name));
         let ids = SpecialIds { cls: Some(cls), sep: Some(sep), pad: Some(pad), unk: Some(unk), mask };
-        let added = spec.added_tokens.iter().filter(|token| token.special).map(|token| token.id);
+        let added = spec.added_tokens.iter().filter(|token| token.special);
+        let added = added.flat_map(|token| [Some(token.id), vocab.id(&token.content)]).flatten();
         let additional = spec.additional_special.iter().filter_map(|name| vocab.id(name));
         let mut all_special: Vec<i64> = ids.known().chain(added).chain(additional).filter(|&id| id != unk).collect();
         all_special.sort_unstable();
@@ -219,11 +225,11 @@ impl Lengths {
             (Truncation::Error, None) => return Err(too_long("the text")),
             (Truncation::Error, Some(_)) => return Err(too_long("the text with its pair")),
             (Truncation::Windows, None) if budget == 0 => return Err(too_long("the text")),
-            (Truncation::Windows, None) => return Ok(Limited::Windows(Windows::of(self, budget, options.doc_stride))),
+            (Truncation::Windows, None) => return Windows::of(self, budget, options.doc_stride).bounded(),
             (Truncation::Windows, Some(_)) => {
                 let room = budget.checked_sub(len_1).filter(|&room| room > 0);
                 let room = room.ok_or_else(|| longer("the text with one token of its pair", len_1 + 1))?;
-                return Ok(Limited::Windows(Windows::of(self, room, options.doc_stride)));
+                return Windows::of(self, room, options.doc_stride).bounded();
             }
             (Truncation::OnlySecond, None) => return Err(too_long("the text, which may not be cut,")),
             (_, None) => (budget, 0),
@@ -267,6 +273,22 @@ impl Windows {
     fn of(lengths: Lengths, room: usize, doc_stride: Option<usize>) -> Self {
         let step = doc_stride.unwrap_or_else(|| DEFAULT_DOC_STRIDE.min(room.div_ceil(2)));
         Self { last: lengths, room, step: step.min(room) }
+    }
+
+    /// These windows, if all of them together are no multiple of the text that nobody can want.
+    fn bounded(self) -> Result<Limited> {
+        let kept = self.last.sum() - self.windowed();
+        let n_tokens = self.len().saturating_mul(self.room + kept);
+        if n_tokens > MAX_WINDOWS_TOKENS && n_tokens / MAX_WINDOWS_RATIO > self.last.sum() {
+            return Err(Error::argument(format!(
+                "{} windows of {} tokens, moved by {}, are more than {MAX_WINDOWS_RATIO} times the text: a larger doc_stride or \
+                 max_tokens gives fewer",
+                self.len(),
+                self.room + kept,
+                self.step
+            )));
+        }
+        Ok(Limited::Windows(self))
     }
 
     fn is_one(&self) -> bool {

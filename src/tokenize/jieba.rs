@@ -8,10 +8,14 @@ use crate::error::{Error, Result};
 use jieba_rs::{HmmModel, Jieba};
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Shared by all tokenizers of the process while there are any: the dictionary has 350,000 words.
 static SHARED: Mutex<Weak<Jieba>> = Mutex::new(Weak::new());
+
+fn shared() -> MutexGuard<'static, Weak<Jieba>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What the crate's dictionary lacks of the reference's.
 const MISSING: &str = "B超 3 n\n";
@@ -28,15 +32,19 @@ pub(super) struct Segmenter(Arc<Jieba>);
 impl Segmenter {
     /// The segmenter with the default dictionary.
     pub(super) fn new() -> Result<Self> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(jieba) = shared.upgrade() {
+        if let Some(jieba) = shared().upgrade() {
             return Ok(Self(jieba));
         }
+        // Built without the lock, which a process that forks meanwhile would inherit.
         let mut jieba = Jieba::new();
         let broken = |what: String| Error::Internal(format!("jieba: {what}"));
         jieba.load_dict(&mut MISSING.as_bytes()).map_err(|e| broken(e.to_string()))?;
         let model = hmm_as_text().ok_or_else(|| broken("its Markov model is cut off".into()))?;
         jieba.set_hmm_model(HmmModel::load(&mut model.as_bytes()).map_err(|e| broken(e.to_string()))?);
+        let mut shared = shared();
+        if let Some(other) = shared.upgrade() {
+            return Ok(Self(other));
+        }
         let jieba = Arc::new(jieba);
         *shared = Arc::downgrade(&jieba);
         Ok(Self(jieba))

@@ -16,7 +16,9 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tokenizers::{ModelWrapper, PostProcessor, PostProcessorWrapper, TruncationDirection};
+use tokenizers::{
+    ModelWrapper, NormalizedString, Normalizer, PostProcessor, PostProcessorWrapper, TruncationDirection,
+};
 
 /// Largest file read; that of a vocabulary of 250,000 pieces has 17 MB.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -31,8 +33,8 @@ pub(super) struct JsonTokenizer {
     plain: OnceLock<Box<tokenizers::Tokenizer>>,
     processor: Option<PostProcessorWrapper>,
     special_ids: SpecialIds,
-    /// Ids of all tokens the file calls special, without the unknown token.
-    all_special: BTreeSet<u32>,
+    /// Ids of all tokens that the file or the configuration calls special, without the unknown token.
+    all_special: BTreeSet<i64>,
     vocab_size: usize,
 }
 
@@ -61,8 +63,11 @@ impl JsonTokenizer {
             mask: spec.mask.as_deref().and_then(id),
         };
         let added = content.get_added_tokens_decoder();
-        let all_special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
-        let all_special = all_special.filter(|&id| Some(i64::from(id)) != special_ids.unk).collect();
+        for token in added.values().filter(|token| token.normalized) {
+            check_added(&path, &content, &token.content)?;
+        }
+        let flagged = added.iter().filter(|(_, token)| token.special).map(|(id, _)| i64::from(*id));
+        let all_special = flagged.chain(special_ids.known()).filter(|&id| Some(id) != special_ids.unk).collect();
         let vocab_size = content.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
         Ok(Self { path, content, plain: OnceLock::new(), processor, special_ids, all_special, vocab_size })
     }
@@ -110,7 +115,7 @@ impl JsonTokenizer {
                 (Some(window), None) => (window, None),
             };
             let framed = self.frame(first, second, options.add_special_tokens)?;
-            let mut encoding = convert(&framed, text, pair.unwrap_or_default());
+            let mut encoding = self.checked(convert(&framed, text, pair.unwrap_or_default()), options)?;
             (encoding.truncated, encoding.window, encoding.n_windows) = (truncated, window, n_windows);
             out.push(encoding);
         }
@@ -128,11 +133,34 @@ impl JsonTokenizer {
             }),
         };
         let encoding = guarded(&self.path, || tokenizer.encode(text, false))?;
-        if special == SpecialTokensInText::Plain && encoding.get_ids().iter().any(|id| self.all_special.contains(id)) {
+        if special == SpecialTokensInText::Plain
+            && self.special_ids.unk.is_none()
+            && encoding.get_ids().iter().any(|&id| self.all_special.contains(&i64::from(id)))
+        {
             return Err(Error::Unsupported(format!(
-                "{}: plain text gives a special token even when none is recognised",
+                "{}: plain text gives a special token even when none is recognised, and there is no unknown token",
                 self.path.display()
             )));
+        }
+        Ok(encoding)
+    }
+
+    /// What a file's post-processor made, as the library promises it.
+    fn checked(&self, mut encoding: Encoding, options: &EncodeOptions) -> Result<Encoding> {
+        if let Some(max_tokens) = options.max_tokens.filter(|&max_tokens| encoding.len() > max_tokens) {
+            let n_tokens = encoding.len();
+            let reason = format!("its post-processor makes {n_tokens} tokens where {max_tokens} are allowed");
+            return Err(Error::model(&self.path, reason));
+        }
+        let in_vocab = |id: &i64| usize::try_from(*id).is_ok_and(|id| id < self.vocab_size);
+        if let Some(id) = encoding.input_ids.iter().find(|id| !in_vocab(id)) {
+            return Err(Error::model(&self.path, format!("its post-processor adds id {id}, which no token has")));
+        }
+        if let (SpecialTokensInText::Plain, Some(unk)) = (options.special_tokens_in_text, self.special_ids.unk) {
+            let content = encoding.input_ids.iter_mut().zip(&encoding.sequence);
+            for (id, _) in content.filter(|(id, sequence)| **sequence != ADDED_TOKEN && self.all_special.contains(id)) {
+                *id = unk;
+            }
         }
         Ok(encoding)
     }
@@ -221,6 +249,21 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> tokenizers::Result<T>) -> Resu
     }
 }
 
+/// An added token that normalisation leaves nothing of would be found everywhere, without end.
+fn check_added(path: &Path, tokenizer: &tokenizers::Tokenizer, content: &str) -> Result<()> {
+    let mut normalized = NormalizedString::from(content);
+    if let Some(normalizer) = tokenizer.get_normalizer() {
+        guarded(path, || normalizer.normalize(&mut normalized))?;
+    }
+    if normalized.get().is_empty() {
+        return Err(Error::model(
+            path,
+            format!("nothing is left of its added token {content:?} when it is normalised"),
+        ));
+    }
+    Ok(())
+}
+
 fn failed(path: &Path, source: Source) -> Error {
     Error::model_from(path, "not a usable tokenizer.json", source)
 }
@@ -247,6 +290,7 @@ fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
     encoding.token_type_ids.extend(framed.get_type_ids().iter().map(|&id| i64::from(id)));
     encoding.attention_mask.resize(framed.len(), 1);
     let added = framed.get_special_tokens_mask();
+    let mut last = [Span::default(); 2];
     for (index, sequence) in framed.get_sequence_ids().into_iter().enumerate() {
         let (sequence, source) = match sequence {
             _ if added.get(index) == Some(&1) => (ADDED_TOKEN, ""),
@@ -255,7 +299,12 @@ fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
             None => (ADDED_TOKEN, ""),
         };
         let (begin, end) = framed.get_offsets().get(index).copied().unwrap_or_default();
-        encoding.offsets.push(on_boundaries(source, begin, end));
+        let mut span = on_boundaries(source, begin, end);
+        if let Some(last) = last.get_mut(usize::from(sequence)) {
+            span = Span { begin: span.begin.max(last.begin), end: span.end.max(last.end) };
+            *last = span;
+        }
+        encoding.offsets.push(span);
         encoding.sequence.push(sequence);
     }
     encoding

@@ -4,6 +4,7 @@
 //! several lines has the id of the last. Files of `paddle-ernie` and ERNIE-M may be `token<TAB>id`: their schemes cut at the
 //! first tab, and those of `paddle-ernie` strip blanks; the others take a line as it is.
 
+use super::special::special_names;
 use super::trie::{Trie, sorted};
 use crate::bounded_file;
 use crate::error::{Error, Result};
@@ -17,6 +18,9 @@ const MAX_VOCAB_BYTES: u64 = 64 << 20;
 
 /// Longest token; those of the family have 50 bytes.
 const MAX_TOKEN_BYTES: usize = 1 << 14;
+
+/// Longest special token: every place of a text may be compared with all of it.
+const MAX_SPECIAL_BYTES: usize = 256;
 
 /// Tokens and their ids.
 #[derive(Debug)]
@@ -48,6 +52,12 @@ impl Vocab {
             (0..vocab.ends.len()).find(|&id| vocab.token(id as i64).is_some_and(|t| t.len() > MAX_TOKEN_BYTES));
         if let Some(id) = longest {
             return Err(Error::model(path, format!("line {}: a token of more than {MAX_TOKEN_BYTES} bytes", id + 1)));
+        }
+        let added = spec.added_tokens.iter().map(|token| token.content.as_str()).chain(special_names(spec));
+        if let Some(name) = added.into_iter().find(|name| name.len() > MAX_SPECIAL_BYTES) {
+            let n_bytes = name.len();
+            let reason = format!("a special or added token has {n_bytes} bytes, {MAX_SPECIAL_BYTES} are the most");
+            return Err(Error::model(&spec.dir, reason));
         }
         vocab.add_tokens(spec);
         if vocab.len() >= 1 << 31 {

@@ -5,7 +5,7 @@
 //! and the offset of its children (bits 10-30, times 256 when bit 9 is set).
 
 /// Longest replacement; that of the longest rule of NFKC has 33 bytes.
-const MAX_REPLACEMENT_BYTES: usize = 1024;
+const MAX_REPLACEMENT_BYTES: usize = 64;
 /// How many rules that begin alike are looked at, as in the reference.
 const MAX_RESULTS: usize = 32;
 

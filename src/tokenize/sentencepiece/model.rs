@@ -4,6 +4,9 @@
 
 use crate::wire::{Field, NoMessage, next_field};
 
+/// Longest piece; trainers make them of 16 characters by default. The time of a text is in proportion to it.
+const MAX_PIECE_BYTES: usize = 512;
+
 /// What a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -106,8 +109,8 @@ fn piece(mut rest: &[u8]) -> Result<ModelPiece<'_>, String> {
             _ => {}
         }
     }
-    if piece.text.is_empty() {
-        return Err("its text is empty".into());
+    if piece.text.is_empty() || piece.text.len() > MAX_PIECE_BYTES {
+        return Err(format!("its text has {} bytes, a piece has 1 to {MAX_PIECE_BYTES}", piece.text.len()));
     }
     Ok(piece)
 }

@@ -103,6 +103,7 @@ fn what_is_no_unigram_model_is_refused_with_the_place() {
     told(&good[..good.len() - 1], "byte");
     told(&model(&[("a", 0.0, 1), ("a", 0.0, 1)]), "pieces 1 and 2 are the same");
     told(&model(&[("", 0.0, 1)]), "piece 1");
+    told(&model(&[(&"a".repeat(513), 0.0, 1)]), "piece 1");
     told(&model(&[("a", 0.0, 7)]), "type is 7");
     told(&model(&[("a", 0.0, 2)]), "2 pieces for unknown");
     let with = |field: u8, value: u8| {

@@ -141,7 +141,10 @@ impl Unigram {
 
 /// The byte that a piece such as `<0xE4>` stands for.
 fn byte_of(index: usize, text: &str) -> Result<u8, String> {
-    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|digits| digits.len() == 2);
+    let digits = text
+        .strip_prefix("<0x")
+        .and_then(|rest| rest.strip_suffix('>'))
+        .filter(|digits| digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
     digits
         .and_then(|digits| u8::from_str_radix(digits, 16).ok())
         .ok_or_else(|| format!("piece {index}: {text:?} is not a byte as <0x41>"))

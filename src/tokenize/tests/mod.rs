@@ -3,6 +3,7 @@
 mod decoding;
 mod directories;
 mod pieces;
+mod special;
 mod windows;
 
 use super::*;
