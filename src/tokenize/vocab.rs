@@ -4,11 +4,12 @@
 //! several lines has the id of the last. Files of `paddle-ernie` and ERNIE-M may be `token<TAB>id`: their schemes cut at the
 //! first tab, and those of `paddle-ernie` strip blanks; the others take a line as it is.
 
+use super::sentencepiece::SentencePiece;
 use super::special::special_names;
 use super::trie::{Trie, sorted};
 use crate::bounded_file;
 use crate::error::{Error, Result};
-use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
+use crate::model_dir::tokenizer::{ErnieMVariant, Scheme, TokenizerSpec};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Vocab {
             let reason = format!("a special or added token has {n_bytes} bytes, {MAX_SPECIAL_BYTES} are the most");
             return Err(Error::model(&spec.dir, reason));
         }
-        vocab.add_tokens(spec);
+        vocab.add_tokens(spec)?;
         if vocab.len() >= 1 << 31 {
             return Err(Error::model(path, "with its added tokens, ids reach 2^31"));
         }
@@ -86,8 +87,15 @@ impl Vocab {
 
     /// Takes in added tokens with their ids; special tokens without one are put at the end, as Hugging Face does.
     ///
-    /// A new token's id is the number of different tokens, which is not the number of lines where one stands twice.
-    fn add_tokens(&mut self, spec: &TokenizerSpec) {
+    /// A new token's id is the number of different tokens, which is not the number of lines where one stands twice. For
+    /// PaddleNLP's ERNIE-M the number is that of its SentencePiece model.
+    fn add_tokens(&mut self, spec: &TokenizerSpec) -> Result<()> {
+        let n_known = match spec.scheme {
+            Scheme::ErnieM(ErnieMVariant::PaddleNlp) if !spec.additional_special.is_empty() => {
+                SentencePiece::n_pieces(spec.sentencepiece_path()?)?
+            }
+            _ => self.n_distinct,
+        };
         for token in &spec.added_tokens {
             if self.token(token.id) != Some(&token.content) && token.id >= self.ends.len() as i64 {
                 self.add(token.id, &token.content);
@@ -95,9 +103,10 @@ impl Vocab {
         }
         for token in &spec.additional_special {
             if self.id(token).is_none() {
-                self.add((self.n_distinct + self.added_ids.len()) as i64, token);
+                self.add((n_known + self.added_ids.len()) as i64, token);
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, id: i64, token: &str) {

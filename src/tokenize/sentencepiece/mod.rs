@@ -70,6 +70,15 @@ impl SentencePiece {
         Self::parse(path, &bytes, visit)
     }
 
+    /// The number of pieces of the model in `path`, of every kind.
+    ///
+    /// # Errors
+    /// * [`Error::NotFound`], [`Error::Io`], [`Error::InvalidModel`]: not there, not readable, broken.
+    pub(super) fn n_pieces(path: &Path) -> Result<usize> {
+        let bytes = bounded_file::read(path, MAX_MODEL_BYTES)?;
+        model::parse(&bytes).map(|model| model.pieces.len()).map_err(|reason| Error::model(path, reason))
+    }
+
     /// The model in `bytes`; `path` is for messages.
     pub(super) fn parse(path: &Path, bytes: &[u8], mut visit: impl FnMut(&str)) -> Result<Self> {
         let model = model::parse(bytes).map_err(|reason| Error::model(path, reason))?;
