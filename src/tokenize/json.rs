@@ -4,8 +4,9 @@
 //! both texts of a pair are cut as the fast tokenizers do it with `longest_first`. The content of the texts is encoded
 //! without post-processor, cut, and only then framed, so that nothing is processed twice.
 
-use super::assemble::{Lengths, Limited, seed_only};
+use super::assemble::seed_only;
 use super::encoding::{ADDED_TOKEN, Truncated, truncated};
+use super::truncation::{Lengths, Limited};
 use super::{
     EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, outside_vocabulary,
 };

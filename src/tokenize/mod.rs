@@ -7,8 +7,9 @@
 //! Rooms: `vocab` reads `vocab.txt`, `trie` and `wordpiece` cut words into pieces, `special` finds special tokens in a
 //! text; `ernie`, `bert`, `ernie_tiny` and `ernie_m` are the schemes of our own, the last two over `sentencepiece` models
 //! and `ernie_tiny` over `jieba` (the only place naming the `jieba-rs` crate); `json` runs `tokenizer.json` files (the only
-//! place naming the `tokenizers` crate); `assemble` truncates and adds special tokens, `decode` is the way back; `case` and
-//! `unicode` know characters, `alignment` and `places` lead normalised text back to the caller's.
+//! place naming the `tokenizers` crate); `truncation` decides what is kept, `assemble` cuts and adds special tokens,
+//! `decode` is the way back; `case` and `unicode` know characters, `alignment` and `places` lead normalised text back to the
+//! caller's, `text_units` counts in code points or UTF-16.
 //!
 //! Invariants: offsets are bytes of the caller's text, on character boundaries, and do not go back; the cost is
 //! linear in the length of a text; a [`Tokenizer`] is immutable and can be used by any number of threads.
@@ -36,6 +37,7 @@ mod sentencepiece;
 mod special;
 mod text_units;
 mod trie;
+mod truncation;
 mod unicode;
 #[rustfmt::skip]
 mod unicode_tables;
