@@ -82,7 +82,11 @@ fn a_text_that_is_too_long_is_cut_and_flagged_or_named() {
     let cut = lines(&tool(&["infer", "models/demo"], input.as_bytes()));
     assert_eq!((&cut[0]["n_truncated_tokens"], &cut[1]["n_truncated_tokens"]), (&Value::Null, &490.into()));
     let named = tool(&["infer", "--no-truncation", "models/demo"], input.as_bytes());
-    assert!(named.status.success() && errors(&named).contains("line 2: 1002 tokens"), "{}", errors(&named));
+    assert!(
+        named.status.success() && errors(&named).contains("line 2: the text has 1002 tokens"),
+        "{}",
+        errors(&named)
+    );
     assert!(lines(&named)[0]["label"].is_string());
 }
 
@@ -103,6 +107,20 @@ fn tokenize_gives_tokens_with_byte_offsets() {
     assert_eq!(answers[0]["offsets"], serde_json::json!([[0, 0], [0, 3], [4, 7], [7, 13], [0, 0]]));
     let plain = lines(&tool(&["tokenize", "--plain-special-tokens", "models/demo"], "好[MASK]".as_bytes()));
     assert!(plain[0]["tokens"].as_array().unwrap().len() > 4);
+}
+
+#[test]
+fn tokenize_gives_windows_and_what_was_cut() {
+    let input = "{\"text\": \"好坏\", \"pair\": \"房间很书的不好坏\"}\n好\n";
+    let args = ["tokenize", "--format", "jsonl", "--max-tokens", "9", "models/demo"];
+    let cut = lines(&tool(&args, input.as_bytes()));
+    assert_eq!((&cut[0]["truncated_pair"], &cut[0]["n_truncated_tokens"]), (&serde_json::json!([12, 24]), &4.into()));
+    assert_eq!(cut[0]["sequence"], serde_json::json!([255, 0, 0, 255, 1, 1, 1, 1, 255]));
+    let windows = lines(&tool(&[&args[..], &["--doc-stride", "2"]].concat(), input.as_bytes()));
+    assert_eq!(windows[0]["n_windows"], 3);
+    assert_eq!(windows[0]["windows"][2]["offsets"][4], serde_json::json!([12, 15]));
+    let refused = tool(&["tokenize", "--max-tokens", "1", "models/demo"], "好".as_bytes());
+    assert!(!refused.status.success() && errors(&refused).contains("special tokens"), "{}", errors(&refused));
 }
 
 #[test]
