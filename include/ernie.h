@@ -1117,7 +1117,7 @@ struct ernie_status *ernie_tokenizer_info_get(const struct ernie_tokenizer *toke
                                               struct ernie_tokenizer_info *info);
 
 /*
- The tokens that ids stand for, as the vocabulary writes them (`##ing`, `\u{2581}the`): `ernie_result_text(result, k, ...)`
+ The tokens that ids stand for, as the vocabulary writes them (`##ing`, `▁the`): `ernie_result_text(result, k, ...)`
  is that of `ids[k]`. The caller frees the result.
 
  Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).

@@ -9,7 +9,7 @@ use super::input::{self, ernie_input, ernie_str};
 use super::options::{self, ernie_options};
 use super::result::ernie_result;
 use super::status::ernie_status;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::TokenizerSpec;
 use crate::model_dir::{self, limit_tokens};
 use crate::options::Options;
@@ -66,6 +66,26 @@ impl ernie_tokenizer {
     /// A handle that C owns.
     pub(super) fn into_raw(tokenizer: Arc<Tokenizer>, options: Options) -> *mut Self {
         Box::into_raw(Box::new(Self { tokenizer, options }))
+    }
+}
+
+/// What the functions take that turn ids into texts, checked.
+///
+/// # Safety
+/// - `tokenizer` is NULL or live; `ids` is NULL or points to `n_ids` ids; `result` is NULL or writable.
+unsafe fn for_ids<'a>(
+    tokenizer: *const ernie_tokenizer,
+    ids: *const i64,
+    n_ids: usize,
+    result: *mut *mut ernie_result,
+) -> Result<(&'a ernie_tokenizer, &'a [i64], boundary::Out<*mut ernie_result>)> {
+    // SAFETY: the caller's obligation.
+    unsafe {
+        Ok((
+            boundary::handle(tokenizer, "tokenizer")?,
+            boundary::slice(ids, n_ids, "ids")?,
+            boundary::out(result, "result")?,
+        ))
     }
 }
 
@@ -143,7 +163,7 @@ pub unsafe extern "C" fn ernie_tokenizer_info_get(
     })
 }
 
-/// The tokens that ids stand for, as the vocabulary writes them (`##ing`, `\u{2581}the`): `ernie_result_text(result, k, ...)`
+/// The tokens that ids stand for, as the vocabulary writes them (`##ing`, `▁the`): `ernie_result_text(result, k, ...)`
 /// is that of `ids[k]`. The caller frees the result.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, or an id outside the vocabulary: the message names it and its index).
@@ -159,13 +179,7 @@ pub unsafe extern "C" fn ernie_tokenizer_tokens(
 ) -> *mut ernie_status {
     fallible(|| {
         // SAFETY: the caller's obligation.
-        let (handle, ids, out) = unsafe {
-            (
-                boundary::handle(tokenizer, "tokenizer")?,
-                boundary::slice(ids, n_ids, "ids")?,
-                boundary::out(result, "result")?,
-            )
-        };
+        let (handle, ids, out) = unsafe { for_ids(tokenizer, ids, n_ids, result) }?;
         out.write(ernie_result::from_texts(&handle.tokenizer.tokens(ids)?));
         Ok(())
     })
@@ -256,13 +270,7 @@ pub unsafe extern "C" fn ernie_tokenizer_decode(
 ) -> *mut ernie_status {
     fallible(|| {
         // SAFETY: the caller's obligation.
-        let (handle, ids, out) = unsafe {
-            (
-                boundary::handle(tokenizer, "tokenizer")?,
-                boundary::slice(ids, n_ids, "ids")?,
-                boundary::out(result, "result")?,
-            )
-        };
+        let (handle, ids, out) = unsafe { for_ids(tokenizer, ids, n_ids, result) }?;
         let special_tokens = match special_tokens {
             ERNIE_DECODE_SKIP_SPECIAL_TOKENS => SpecialTokensInDecoded::Skip,
             ERNIE_DECODE_KEEP_SPECIAL_TOKENS => SpecialTokensInDecoded::Keep,

@@ -10,26 +10,14 @@ use super::{SpecialTokensInDecoded, outside_vocabulary, unicode};
 use crate::error::Result;
 use crate::model_dir::tokenizer::{BertVariant, ErnieMVariant, Scheme};
 
-/// What `clean_up_tokenization` replaces, in its order.
+/// What `clean_up_tokenization` replaces in a text, in its order, and the `tokenizers` crate's decoder in each token with the
+/// blank before it.
 const CLEAN_UP: [(&str, &str); 10] = [
     (" .", "."),
     (" ?", "?"),
     (" !", "!"),
     (" ,", ","),
     (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-];
-
-/// What the `tokenizers` crate's decoder replaces in each token with the blank before it.
-const CLEAN_UP_FAST: [(&str, &str); 9] = [
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
     (" n't", "n't"),
     (" 'm", "'m"),
     (" 's", "'s"),
@@ -62,7 +50,7 @@ pub(super) fn decode(
     let mut text = match scheme {
         Scheme::ErnieTiny | Scheme::ErnieM(_) => join_pieces(&tokens),
         _ if scheme == Scheme::Ernie || is_generated => join_seed(&tokens),
-        Scheme::Bert(BertVariant::HfFast) => return Ok(join_words(&tokens, &CLEAN_UP_FAST)),
+        Scheme::Bert(BertVariant::HfFast) => return Ok(join_words(&tokens, &CLEAN_UP)),
         _ => join_words(&tokens, &[]),
     };
     text = text.trim_matches(unicode::is_space).to_owned();

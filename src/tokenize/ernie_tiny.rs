@@ -54,7 +54,7 @@ impl ErnieTinyCutter {
             for piece in &encoded.pieces {
                 let id = match piece.id {
                     Some(id) => i64::from(self.ids[id as usize]),
-                    None => vocab.id(&encoded.normalized[piece.begin..piece.end]).unwrap_or(self.unk),
+                    None => vocab.id(encoded.text(piece)).unwrap_or(self.unk),
                 };
                 places.push(id, piece, &mut out);
             }
