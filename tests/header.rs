@@ -15,9 +15,20 @@ fn generate(root: &Path) -> String {
     let mut config = cbindgen::Config::from_file(root.join("include/cbindgen.toml")).expect("cbindgen.toml");
     config.after_includes = Some(format!("{}\n\n{}", version_macros(), initialisers()));
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in
-        ["status", "library", "input", "call", "options", "tensor", "result", "tokens", "spans", "tokenizer", "model"]
-    {
+    for file in [
+        "status",
+        "library",
+        "input",
+        "call",
+        "options",
+        "tensor",
+        "result",
+        "tokens",
+        "spans",
+        "tokenizer",
+        "model",
+        "vectors",
+    ] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
     let mut text = Vec::new();
@@ -41,7 +52,8 @@ fn version_macros() -> String {
 
 fn initialisers() -> String {
     "/* Initialisers: the struct's size, and 0 for everything else. */\n\
-     #define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_CALL_INIT \\\n    \
+     { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 } }\n\
      #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\

@@ -4,8 +4,10 @@
 //! through the graph together, and the [`Rows`] of one run. Texts are sorted by length so that little is padding; the
 //! members of a run carry their index, which restores the caller's order.
 //!
-//! This is the layout of foreign graphs; [`rows`] is that of graphs that this library builds itself.
+//! This is the layout of foreign graphs; [`rows`] is that of graphs that this library builds itself. [`context`] tells
+//! which of several windows of a text speaks for a token.
 
+pub(crate) mod context;
 pub(crate) mod rows;
 
 use crate::tokenize::Encoding;

@@ -1,9 +1,12 @@
 //! `ernie_call`: what one call wants.
 
+use std::sync::Arc;
+
 use super::boundary;
+use super::input::ernie_str;
 use crate::error::{Error, Result};
 use crate::options::Problem;
-use crate::pipeline::{Call, Normalize, Pooling};
+use crate::pipeline::{AnswerSpan, Call, NoAnswer, Normalize, Pooling, Schema, SchemaLanguage, Tags, Words};
 use crate::tokenize::{SpecialTokensInText, Truncation};
 
 /// The model's own pooler where it has one, else the first token.
@@ -22,7 +25,8 @@ pub const ERNIE_NORMALIZE_NONE: u32 = 0;
 /// Vectors divided by their Euclidean length.
 pub const ERNIE_NORMALIZE_L2: u32 = 1;
 
-/// As the model's options say.
+/// As the model's options say; where they say nothing, windows for reading comprehension and extraction (but for calls that
+/// want raw outputs), else `ERNIE_TRUNCATION_TRUNCATE`.
 pub const ERNIE_TRUNCATION_DEFAULT: u32 = 0;
 /// Longer texts are cut by the tokenizer's own rule: that of `ERNIE_TRUNCATION_LONGEST_FIRST`, but for `ernie` and
 /// `ernie-tiny`, which cut both texts of a pair to halves.
@@ -35,8 +39,8 @@ pub const ERNIE_TRUNCATION_LONGEST_FIRST: u32 = 3;
 pub const ERNIE_TRUNCATION_ONLY_FIRST: u32 = 4;
 /// The pair is cut, never the text.
 pub const ERNIE_TRUNCATION_ONLY_SECOND: u32 = 5;
-/// Nothing is cut: the pair, or a text without pair, is given in windows (`ernie_call.doc_stride`), each with all of the
-/// other. Only `ernie_tokenizer_encode` gives windows.
+/// Nothing is cut: the pair, or a text without pair, goes through in windows (`ernie_call.doc_stride`), each with all of the
+/// other, and what they give is put together: `ernie_infer` says how.
 pub const ERNIE_TRUNCATION_WINDOWS: u32 = 6;
 
 /// As the model's options say.
@@ -55,7 +59,41 @@ pub const ERNIE_PROBLEM_MULTI_LABEL: u32 = 2;
 /// A number: the raw value.
 pub const ERNIE_PROBLEM_REGRESSION: u32 = 3;
 
-/// Bit of `ernie_call.outputs`: the vectors of all tokens, for `ernie_result_token_matrix`.
+/// One input that cannot be answered fails the call.
+pub const ERNIE_ERRORS_CALL: u32 = 0;
+/// It has no findings, a row of NaN and no tokens; `ernie_result_error` says why, and the others are answered.
+pub const ERNIE_ERRORS_INPUT: u32 = 1;
+
+/// Words stand between bytes 0x02 where the text has such a byte, else they are those of the tokenizer.
+pub const ERNIE_WORDS_AUTO: u32 = 0;
+/// Words stand between bytes 0x02, as in the data of paddle-ernie; each is tokenized alone.
+pub const ERNIE_WORDS_SEPARATED: u32 = 1;
+/// Words are those of the tokenizer: pieces of a word belong together.
+pub const ERNIE_WORDS_FOUND: u32 = 2;
+
+/// Token classification gives entities, by the labels' names; of a model whose labels have no names, words.
+pub const ERNIE_TAGS_ENTITIES: u32 = 0;
+/// It gives an item for each word, also for words without a prediction (`id` -1).
+pub const ERNIE_TAGS_WORDS: u32 = 1;
+
+/// An answer is what the reference prints. The script of paddle-ernie cannot find some tokens again in the passage
+/// (unknown words, accents) and prints everything between two ideographs; else as `ERNIE_ANSWER_TOKENS`.
+pub const ERNIE_ANSWER_REFERENCE: u32 = 0;
+/// An answer is what its tokens cover.
+pub const ERNIE_ANSWER_TOKENS: u32 = 1;
+
+/// Every question has an answer.
+pub const ERNIE_NO_ANSWER_NEVER: u32 = 0;
+/// No answer (`id` -1, no text) is one of the answers, with its score, as in SQuAD 2.0.
+pub const ERNIE_NO_ANSWER_ALLOWED: u32 = 1;
+
+/// Prompts of what belongs to a finding X are `X的Y`.
+pub const ERNIE_SCHEMA_CHINESE: u32 = 0;
+/// They are `Y of X`.
+pub const ERNIE_SCHEMA_ENGLISH: u32 = 1;
+
+/// Bit of `ernie_call.outputs`: the vectors of all tokens, or the logits of all words of token classification, for
+/// `ernie_result_token_matrix`.
 pub const ERNIE_OUTPUT_TOKENS: u32 = 1;
 /// Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
 pub const ERNIE_OUTPUT_RAW: u32 = 2;
@@ -78,7 +116,7 @@ pub struct ernie_call {
     pub problem: u32,
     /// Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result.
     pub outputs: u32,
-    /// Labels in a result at most; 0 = all.
+    /// Findings of an input at most: labels, answers, words of each `[MASK]` (0 = 5), candidates; 0 = all.
     pub top_k: u32,
     /// Tokens of a text, or of a text and its pair together, at most, special tokens included; 0 = as the options say.
     pub max_tokens: usize,
@@ -89,6 +127,35 @@ pub struct ernie_call {
     /// (7 and 31 tokens cut to 5 are 5 and 2) or nothing of the text (32 and 33 cut to 32 are 0 and 16). For schemes `ernie`
     /// and `ernie-tiny`, with no other truncation; 0 = as the options say. `max_tokens` holds besides.
     pub seed_truncate_to: usize,
+    /// `ERNIE_ERRORS_...`: whether one bad input fails the call.
+    pub errors: u32,
+    /// Labels, entities and extracted findings count above this probability; 0 = 0.5 for extraction, none for the others.
+    pub threshold: f32,
+    /// Token classification, `ERNIE_WORDS_...`: how a text falls into words.
+    pub words: u32,
+    /// Token classification, `ERNIE_TAGS_...`: what it gives.
+    pub tags: u32,
+    /// Reading comprehension, `ERNIE_ANSWER_...`: which characters are an answer.
+    pub answer_span: u32,
+    /// Reading comprehension, `ERNIE_NO_ANSWER_...`: whether a question may have none.
+    pub no_answer: u32,
+    /// Cloze: 1 = only tokens that are words of their own, no pieces and no special tokens; 0 = all.
+    pub whole_words: u32,
+    /// Extraction, `ERNIE_SCHEMA_...`: in which language prompts are put together.
+    pub schema_language: u32,
+    /// Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20.
+    pub n_best: usize,
+    /// Reading comprehension: tokens of an answer at most; 0 = 100.
+    pub max_answer_tokens: usize,
+    /// Reading comprehension: tokens of a question at most, the rest is cut; 0 = 64, with raw outputs no limit.
+    pub max_question_tokens: usize,
+    /// Cloze: the words that may stand for a `[MASK]`, of one token or several; NULL = all of the vocabulary.
+    pub candidates: *const ernie_str,
+    /// The number of candidates.
+    pub n_candidates: usize,
+    /// Extraction: what is looked for, as JSON: a name, a list of names and objects, or an object of names with what belongs
+    /// to them (`["人物", {"竞赛名称": ["主办方", "时间"]}]`). Empty: the text is a prompt and its pair what is searched.
+    pub schema: ernie_str,
 }
 
 fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
@@ -103,11 +170,20 @@ fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
 /// # Safety
 /// - `call` is NULL or points to `struct_size` readable bytes.
 pub(super) unsafe fn read(call: *const ernie_call) -> Result<Call> {
+    // SAFETY: the caller's obligation.
+    unsafe { read_with_errors(call) }.map(|(call, _)| call)
+}
+
+/// The same, and whose errors are told one by one.
+///
+/// # Safety
+/// - As [`read`].
+pub(super) unsafe fn read_with_errors(call: *const ernie_call) -> Result<(Call, Errors)> {
     if call.is_null() {
-        return Ok(Call::default());
+        return Ok((Call::default(), Errors::OfCall));
     }
     // SAFETY: the caller's obligation.
-    let call = unsafe { boundary::sized_input(call, "call") }?;
+    let call: ernie_call = unsafe { boundary::sized_input(call, "call") }?;
     if call.outputs & !(ERNIE_OUTPUT_TOKENS | ERNIE_OUTPUT_RAW) != 0 {
         return Err(Error::argument(format!("call.outputs is {:#x}, it has unknown bits", call.outputs)));
     }
@@ -123,7 +199,14 @@ pub(super) unsafe fn read(call: *const ernie_call) -> Result<Call> {
     ];
     let special = [None, Some(SpecialTokensInText::Recognize), Some(SpecialTokensInText::Plain)];
     let problems = [None, Some(Problem::SingleLabel), Some(Problem::MultiLabel), Some(Problem::Regression)];
-    Ok(Call {
+    if !(0.0..=1.0).contains(&call.threshold) {
+        return Err(Error::argument(format!("call.threshold is {}, it goes from 0 to 1", call.threshold)));
+    }
+    // SAFETY: the caller's obligation.
+    let (candidates, schema) = unsafe { (read_candidates(&call)?, call.schema.text(|| "call.schema".into())?) };
+    let schema = if schema.is_empty() { None } else { Some(Arc::new(Schema::parse(schema)?)) };
+    let errors = choose("errors", call.errors, &[Errors::OfCall, Errors::OfInput])?;
+    let read = Call {
         pooling: choose("pooling", call.pooling, &poolings)?,
         normalize: choose("normalize", call.normalize, &[Normalize::None, Normalize::L2])?,
         max_tokens: (call.max_tokens > 0).then_some(call.max_tokens),
@@ -135,5 +218,40 @@ pub(super) unsafe fn read(call: *const ernie_call) -> Result<Call> {
         top_k: (call.top_k > 0).then_some(call.top_k as usize),
         with_token_vectors: call.outputs & ERNIE_OUTPUT_TOKENS != 0,
         with_raw_outputs: call.outputs & ERNIE_OUTPUT_RAW != 0,
-    })
+        threshold: (call.threshold > 0.0).then_some(call.threshold),
+        words: choose("words", call.words, &[Words::Auto, Words::Separated, Words::Found])?,
+        tags: choose("tags", call.tags, &[Tags::Entities, Tags::Words])?,
+        answer_span: choose("answer_span", call.answer_span, &[AnswerSpan::Reference, AnswerSpan::Tokens])?,
+        no_answer: choose("no_answer", call.no_answer, &[NoAnswer::Never, NoAnswer::Allowed])?,
+        whole_words: choose("whole_words", call.whole_words, &[false, true])?,
+        schema_language: {
+            let languages = [SchemaLanguage::Chinese, SchemaLanguage::English];
+            choose("schema_language", call.schema_language, &languages)?
+        },
+        n_best: (call.n_best > 0).then_some(call.n_best),
+        max_answer_tokens: (call.max_answer_tokens > 0).then_some(call.max_answer_tokens),
+        max_question_tokens: (call.max_question_tokens > 0).then_some(call.max_question_tokens),
+        candidates,
+        schema,
+    };
+    Ok((read, errors))
+}
+
+/// # Safety
+/// - `candidates` is NULL or points to `n_candidates` texts as [`ernie_str`] says.
+unsafe fn read_candidates(call: &ernie_call) -> Result<Vec<String>> {
+    // SAFETY: the caller's obligation.
+    let candidates = unsafe { boundary::slice(call.candidates, call.n_candidates, "call.candidates") }?;
+    let read = |(index, text): (usize, &ernie_str)| {
+        // SAFETY: the caller's obligation.
+        unsafe { text.text(|| format!("call.candidates[{index}]")) }.map(ToOwned::to_owned)
+    };
+    candidates.iter().enumerate().map(read).collect()
+}
+
+/// Whose errors are told one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errors {
+    OfCall,
+    OfInput,
 }

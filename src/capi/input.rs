@@ -49,11 +49,20 @@ impl ernie_str {
     }
 }
 
-/// The texts of a call, checked.
+/// The texts of a call, checked; the first that is none fails.
+///
+/// # Safety
+/// - As [`texts`].
+pub(super) unsafe fn all_texts<'a>(inputs: *const ernie_input, n_inputs: usize) -> Result<Vec<Input<'a>>> {
+    // SAFETY: the caller's obligation.
+    unsafe { texts(inputs, n_inputs) }?.into_iter().collect()
+}
+
+/// The texts of a call, each checked.
 ///
 /// # Safety
 /// - `inputs` is NULL or points to `n_inputs` values whose texts are as [`ernie_str`] says.
-pub(super) unsafe fn texts<'a>(inputs: *const ernie_input, n_inputs: usize) -> Result<Vec<Input<'a>>> {
+pub(super) unsafe fn texts<'a>(inputs: *const ernie_input, n_inputs: usize) -> Result<Vec<Result<Input<'a>>>> {
     // SAFETY: the caller's obligation.
     let inputs = unsafe { boundary::slice(inputs, n_inputs, "inputs") }?;
     let read = |(index, input): (usize, &ernie_input)| {
@@ -67,5 +76,5 @@ pub(super) unsafe fn texts<'a>(inputs: *const ernie_input, n_inputs: usize) -> R
         };
         Ok(Input { text, pair })
     };
-    inputs.iter().enumerate().map(read).collect()
+    Ok(inputs.iter().enumerate().map(read).collect())
 }

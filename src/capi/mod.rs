@@ -20,3 +20,4 @@ pub mod status;
 pub mod tensor;
 pub mod tokenizer;
 pub mod tokens;
+pub mod vectors;

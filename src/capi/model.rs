@@ -4,20 +4,20 @@ use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
 use super::boundary::{self, fallible, infallible};
-use super::call::{self, ernie_call};
+use super::call::{self, Errors, ernie_call};
 use super::input::{self, ernie_input};
 use super::options::{self, ernie_options};
 use super::result::ernie_result;
 use super::status::{c_string, ernie_status};
 use super::tensor::{self, ernie_tensor};
 use super::tokenizer::ernie_tokenizer;
-use crate::error::{Error, Result};
-use crate::pipeline::{Call, Model, Output};
+use crate::error::Result;
+use crate::pipeline::{Model, Output};
 
 /// A model, ready to run. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
 pub struct ernie_model {
-    model: Model,
+    pub(super) model: Model,
     family: CString,
     task: CString,
     provider: CString,
@@ -243,102 +243,32 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
     })
 }
 
-/// Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
-/// `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
-/// nothing of `inputs` is kept.
+/// What the model's task gives for texts. `call` may be NULL. The caller frees the result; nothing of `inputs` is kept.
 ///
-/// The same text gives the same vector alone and in any batch.
+/// `ernie_result_items` gives the findings of each input, `ernie_result_matrix` numbers with a row for each:
 ///
-/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
-/// those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
+/// - `sequence_classification`, `cross_encoder`, `multiple_choice` (a choice is the pair of its question): labels, best
+///   first; the logits. In windows: by the mean of the windows' logits.
+/// - `token_classification`: entities in the order of the text, `label` the type, `text` the characters; or with
+///   `ERNIE_TAGS_WORDS` every word with its label. A word's logits are the mean of its tokens'. No matrix. In windows: every
+///   token as the window sees it that shows most around it, so that nothing is found twice or cut.
+/// - `question_answering` (text = question, pair = passage): answers, best first, places in the pair; scores are
+///   probabilities among the answers given. The matrix is `[n_inputs, 2]`: sum of the logits of the best answer and of no
+///   answer (`[CLS]`), NaN where there is none. In windows (the default) of 512 tokens at most that move by 128: the best of
+///   all windows. Questions with the same passage share its tokenization.
+/// - `masked_lm`: for every `[MASK]` (`group`) the likeliest words, places are those of the `[MASK]`. With `candidates`
+///   only those, `id` their index; one of several tokens is scored with as many `[MASK]`s, `score` is the geometric mean of its
+///   tokens' probabilities. No matrix.
+/// - `information_extraction`: what `schema` names, in its order and that of the text; what belongs to a finding follows it and
+///   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix, no tokens.
+///   Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
+///   most that overlap by 128.
 ///
-/// # Safety
-/// - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
-///   `result` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ernie_encode(
-    model: *const ernie_model,
-    inputs: *const ernie_input,
-    n_inputs: usize,
-    call: *const ernie_call,
-    result: *mut *mut ernie_result,
-) -> *mut ernie_status {
-    fallible(|| {
-        // SAFETY: the caller's obligation.
-        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
-        // SAFETY: the caller's obligation.
-        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        out.write(ernie_result::into_raw(inputs.len(), model.model.encode(&inputs, &call)?));
-        Ok(())
-    })
-}
-
-/// As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
-/// `hidden_size` (may be NULL) receives the width. Nothing is written on an error.
+/// With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 ///
-/// Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
-///
-/// # Safety
-/// - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ernie_encode_into(
-    model: *const ernie_model,
-    inputs: *const ernie_input,
-    n_inputs: usize,
-    call: *const ernie_call,
-    vectors: *mut f32,
-    n_floats: usize,
-    hidden_size: *mut usize,
-) -> *mut ernie_status {
-    fallible(|| {
-        // SAFETY: the caller's obligation.
-        let model = unsafe { boundary::handle(model, "model") }?;
-        // SAFETY: the caller's obligation.
-        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        if n_floats > 0 {
-            check_floats(vectors)?;
-        }
-        // Only the vectors are wanted.
-        let call = Call { with_token_vectors: false, with_raw_outputs: false, ..call };
-        model.model.encode(&[], &call)?;
-        // A buffer that cannot do is found before the work where the width is known, and after it at the latest.
-        check_room(n_inputs.checked_mul(model.model.hidden_size().unwrap_or(0)), n_floats)?;
-        let Output { matrix, .. } = model.model.encode(&inputs, &call)?;
-        let matrix = matrix.unwrap_or_default();
-        check_room(Some(matrix.data.len()), n_floats)?;
-        if !matrix.data.is_empty() {
-            // SAFETY: not NULL and aligned as was checked above, since it has room for more than nothing; room for `n_floats` is the caller's obligation and was compared above.
-            unsafe { std::ptr::copy_nonoverlapping(matrix.data.as_ptr(), vectors, matrix.data.len()) };
-        }
-        // SAFETY: the caller's obligation.
-        if let Some(width) = unsafe { hidden_size.as_mut() } {
-            *width = matrix.n_columns;
-        }
-        Ok(())
-    })
-}
-
-fn check_room(needed: Option<usize>, given: usize) -> Result<()> {
-    match needed {
-        Some(needed) if needed <= given => Ok(()),
-        needed => Err(Error::BufferTooSmall { unit: "floats", needed: needed.unwrap_or(usize::MAX), given }),
-    }
-}
-
-fn check_floats(vectors: *const f32) -> Result<()> {
-    if vectors.is_null() || !vectors.is_aligned() {
-        return Err(Error::argument("vectors is NULL or not aligned to 4 bytes"));
-    }
-    Ok(())
-}
-
-/// What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
-/// best first, `ernie_result_matrix` the logits `[n_inputs, n_labels]`. `call` may be NULL. The caller frees the
-/// result; nothing of `inputs` is kept.
-///
-/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the model has no head, or one whose
-/// answers this version does not make: with `ERNIE_OUTPUT_RAW` its raw outputs can be had), `INVALID_ARGUMENT`,
-/// `RUNTIME`.
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (no passage, no `[MASK]`, a schema that is none: these name the
+/// input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
+/// raw outputs can be had), `RUNTIME`.
 ///
 /// # Safety
 /// - As `ernie_encode`.
@@ -354,8 +284,12 @@ pub unsafe extern "C" fn ernie_infer(
         // SAFETY: the caller's obligation.
         let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
         // SAFETY: the caller's obligation.
-        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        out.write(ernie_result::into_raw(inputs.len(), model.model.infer(&inputs, &call)?));
+        let (inputs, (call, errors)) = unsafe { (input::texts(inputs, n_inputs)?, call::read_with_errors(call)?) };
+        let output = match errors {
+            Errors::OfInput => model.model.infer_each(inputs, &call)?,
+            Errors::OfCall => model.model.infer(&inputs.into_iter().collect::<Result<Vec<_>>>()?, &call)?,
+        };
+        out.write(ernie_result::into_raw(n_inputs, output));
         Ok(())
     })
 }

@@ -57,7 +57,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
 /// - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
 ///   the model has
-/// - `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+/// - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`, `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
 ///   `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
 /// - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
 /// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
@@ -68,6 +68,9 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 ///   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
 ///   for any model with `ernie_infer_tensors` only
 /// - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
+/// - `labels`: the names of labels, a file of the model's directory or a path: JSON `{"name": id}`, `{"id": "name"}` or
+///   `["name", ...]`, or lines `name` or `name<TAB>id`; default: those of the config, else of `label_map.json`
+/// - `average_layers`: tokens' vectors are the mean of so many of the last layers; default 1
 /// - `graph`: run this graph of the directory; default: the checkpoint, else `model.onnx` or the only `.onnx` file
 /// - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
 ///

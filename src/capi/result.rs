@@ -4,29 +4,43 @@ use std::ffi::c_char;
 
 use super::boundary::{self, fallible, infallible};
 use super::input::ernie_str;
-use super::status::ernie_status;
+use super::status::{ERNIE_OK, code_of, ernie_status};
 use super::tensor::{OutputTensor, ernie_tensor};
 use crate::error::{Error, Result};
 use crate::pipeline::{Item, Output};
 use crate::tensor::Matrix;
 use crate::tokenize::Encoding;
 
-/// One finding: a label with its score and, where it lies in the text, its place.
+/// One finding: a label, an entity, an answer, a word of a `[MASK]`, a candidate. `ernie_infer` and `ernie_rank` say which
+/// fields a task fills; the others are 0 or empty.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ernie_item {
-    /// The label's id.
+    /// The label's id, or the token's, or the candidate's index, or the number of the schema's name; -1 for none.
     pub id: i64,
     /// Probability, or the raw value of a regression.
     pub score: f32,
-    /// Always 0.
-    pub reserved: u32,
-    /// The label's name; empty where the model has no names.
+    /// Which of several things that were asked it answers: the number of the `[MASK]`, from 0.
+    pub group: u32,
+    /// What was found: the characters of the text, the token, the candidate; of a classification the label's name.
     pub text: ernie_str,
     /// First byte in the caller's text.
     pub begin: usize,
     /// One past the last byte in the caller's text; equal to `begin` where the item has no place.
     pub end: usize,
+    /// What kind of finding it is: a label's name, an entity's type, a name of the schema; empty where there is none.
+    pub label: ernie_str,
+    /// Index of the item of the same list that this one belongs to; -1 where it belongs to the text.
+    pub parent: i64,
+    /// Which text `begin` and `end` count in: `ERNIE_SEQUENCE_TEXT` or `ERNIE_SEQUENCE_PAIR`.
+    pub sequence: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// What the model says of the first token: a logit (reading comprehension), a probability (extraction); the log probability of a
+    /// word of a `[MASK]`, of a candidate the sum over its tokens.
+    pub begin_score: f32,
+    /// What the model says of the last token.
+    pub end_score: f32,
 }
 
 /// Rows of floats, one after another.
@@ -51,6 +65,8 @@ pub struct ernie_result {
     token_vectors: Vec<Matrix>,
     tensors: Vec<Vec<OutputTensor>>,
     texts: Vec<ernie_str>,
+    /// Code and message of each input; empty unless they were asked for.
+    errors: Vec<(i32, ernie_str)>,
     /// The bytes that items and texts point to, each NUL-terminated.
     _strings: Vec<Box<[u8]>>,
 }
@@ -60,6 +76,11 @@ impl ernie_result {
     pub(super) fn into_raw(n_inputs: usize, output: Output) -> *mut Self {
         let mut strings = Strings::default();
         let items = output.items.iter().map(|items| items.iter().map(|item| strings.item(item)).collect()).collect();
+        let error = |error: &Option<Error>| match error {
+            Some(error) => (code_of(error), strings.add(&error.report())),
+            None => (ERNIE_OK, ernie_str::EMPTY),
+        };
+        let errors = output.errors.iter().map(error).collect();
         Box::into_raw(Box::new(Self {
             n_inputs,
             encodings: output.encodings,
@@ -68,8 +89,14 @@ impl ernie_result {
             token_vectors: output.token_vectors,
             tensors: output.raw_outputs.into_iter().map(|t| t.into_iter().map(OutputTensor::new).collect()).collect(),
             texts: Vec::new(),
+            errors,
             _strings: strings.bytes,
         }))
+    }
+
+    /// The number of encodings, or of entries where there are none.
+    pub(super) fn n_encodings(&self) -> usize {
+        if self.encodings.is_empty() { self.n_inputs } else { self.encodings.len() }
     }
 
     /// A handle of a result that is texts.
@@ -84,6 +111,7 @@ impl ernie_result {
             token_vectors: Vec::new(),
             tensors: Vec::new(),
             texts,
+            errors: Vec::new(),
             _strings: strings.bytes,
         }))
     }
@@ -124,22 +152,34 @@ impl Strings {
     }
 
     fn item(&mut self, item: &Item) -> ernie_item {
+        let label = self.label(item.id, &item.label);
         ernie_item {
             id: item.id,
             score: item.score,
-            reserved: 0,
-            text: self.label(item.id, &item.text),
+            group: item.group,
+            text: if item.text == item.label { label } else { self.add(&item.text) },
             begin: item.begin,
             end: item.end,
+            label,
+            parent: item.parent.map_or(-1, |parent| i64::try_from(parent).unwrap_or(i64::MAX)),
+            sequence: item.sequence,
+            reserved: 0,
+            begin_score: item.begin_score,
+            end_score: item.end_score,
         }
     }
 }
 
 pub(super) fn entry<'a, T>(list: &'a [T], index: usize, n_inputs: usize, what: &str) -> Result<&'a T> {
-    if index >= n_inputs {
-        return Err(Error::argument(format!("index is {index}, the result has {n_inputs} entries")));
-    }
+    check_index(index, n_inputs)?;
     list.get(index).ok_or_else(|| Error::argument(format!("the result has no {what}")))
+}
+
+fn check_index(index: usize, n_entries: usize) -> Result<()> {
+    match index < n_entries {
+        true => Ok(()),
+        false => Err(Error::argument(format!("index is {index}, the result has {n_entries} entries"))),
+    }
 }
 
 fn view(matrix: &Matrix) -> ernie_matrix {
@@ -147,7 +187,7 @@ fn view(matrix: &Matrix) -> ernie_matrix {
 }
 
 /// The number of entries: one for each input that the call was given, or for each window where `ernie_tokenizer_encode` was
-/// asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for tensors and decoded text, 0 for NULL.
+/// asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for `ernie_rank`, tensors and decoded text, 0 for NULL.
 ///
 /// # Safety
 /// - `result` is NULL or live.
@@ -157,7 +197,49 @@ pub unsafe extern "C" fn ernie_result_count(result: *const ernie_result) -> usiz
     infallible(0, || unsafe { result.as_ref() }.map_or(0, |result| result.n_inputs))
 }
 
-/// The findings of input `index`, best first: `items` receives an array of `n_items`.
+/// The number of encodings, which `ernie_result_tokens`, `ernie_result_fragment` and `ernie_result_tensor` count by: as many as
+/// entries, or more where inputs went through in windows; those of an input follow one another, `ernie_tokens.input` says
+/// which it is. 0 where the call gives no tokens, and for NULL.
+///
+/// # Safety
+/// - `result` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_result_encoding_count(result: *const ernie_result) -> usize {
+    // SAFETY: the caller's obligation.
+    infallible(0, || unsafe { result.as_ref() }.map_or(0, |result| result.encodings.len()))
+}
+
+/// What is wrong with input `index` of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
+/// `ERNIE_ERROR_...`, `message` (may be NULL) what and where; it lives as long as the result. Without that flag every
+/// input of a result is `ERNIE_OK`.
+///
+/// Errors: `INVALID_ARGUMENT` (NULL, or no such input).
+///
+/// # Safety
+/// - `result` is NULL or live; `code` and `message` are NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ernie_result_error(
+    result: *const ernie_result,
+    index: usize,
+    code: *mut i32,
+    message: *mut ernie_str,
+) -> *mut ernie_status {
+    fallible(|| {
+        // SAFETY: the caller's obligation.
+        let (result, code) = unsafe { (boundary::handle(result, "result")?, boundary::out(code, "code")?) };
+        check_index(index, result.n_inputs)?;
+        let (found, text) = result.errors.get(index).copied().unwrap_or((ERNIE_OK, ernie_str::EMPTY));
+        if !message.is_null() {
+            // SAFETY: the caller's obligation.
+            unsafe { boundary::out(message, "message") }?.write(text);
+        }
+        code.write(found);
+        Ok(())
+    })
+}
+
+/// The findings of input `index`, best first; entities and extracted ones in the order of the text: `items` receives an
+/// array of `n_items`.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call gives none).
 ///
@@ -182,7 +264,8 @@ pub unsafe extern "C" fn ernie_result_items(
     })
 }
 
-/// A row for each input: vectors of `ernie_encode`, logits of `ernie_infer`.
+/// A row for each input: vectors of `ernie_encode`, numbers of `ernie_infer` (which says what they are); of `ernie_rank` a
+/// row for each candidate.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, or the call gives no matrix).
 ///
@@ -202,7 +285,8 @@ pub unsafe extern "C" fn ernie_result_matrix(
     })
 }
 
-/// The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`.
+/// The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`. Of `ernie_infer` with a
+/// token classifier: the logits of its words that have a prediction, `[n_words, n_labels]`.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call was made without `ERNIE_OUTPUT_TOKENS`).
 ///
@@ -222,7 +306,7 @@ pub unsafe extern "C" fn ernie_result_token_matrix(
     })
 }
 
-/// The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
+/// The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the encoding of a call
 /// with `ERNIE_OUTPUT_RAW`. 0 where there are none.
 ///
 /// # Safety
@@ -252,7 +336,7 @@ pub unsafe extern "C" fn ernie_result_tensor(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (result, out) = unsafe { (boundary::handle(result, "result")?, boundary::out(tensor, "tensor")?) };
-        let tensors = entry(&result.tensors, index, result.n_inputs, "tensors")?;
+        let tensors = entry(&result.tensors, index, result.n_encodings(), "tensors")?;
         let found = tensors.get(tensor_index).ok_or_else(|| {
             Error::argument(format!("tensor_index is {tensor_index}, there are {} tensors", tensors.len()))
         })?;

@@ -48,7 +48,7 @@ pub struct ernie_status {
 static OUT_OF_MEMORY: ernie_status =
     ernie_status { code: ERNIE_ERROR_OUT_OF_MEMORY, message: Cow::Borrowed(c"out of memory") };
 
-fn code_of(error: &Error) -> i32 {
+pub(super) fn code_of(error: &Error) -> i32 {
     match error {
         Error::InvalidArgument(_) => ERNIE_ERROR_INVALID_ARGUMENT,
         Error::InvalidUtf8 { .. } => ERNIE_ERROR_INVALID_UTF8,

@@ -14,7 +14,7 @@ use crate::model_dir::tokenizer::TokenizerSpec;
 use crate::model_dir::{self, limit_tokens};
 use crate::options::Options;
 use crate::pipeline::{Output, encode_all, encode_options};
-use crate::tokenize::{SpecialTokensInDecoded, Texts, Tokenizer};
+use crate::tokenize::{SpecialTokensInDecoded, Texts, Tokenizer, Truncation};
 
 /// Decoding leaves special tokens out; `[UNK]` is one.
 pub const ERNIE_DECODE_SKIP_SPECIAL_TOKENS: u32 = 0;
@@ -244,8 +244,8 @@ pub unsafe extern "C" fn ernie_tokenizer_encode(
         // SAFETY: the caller's obligation.
         let (handle, out) = unsafe { (boundary::handle(tokenizer, "tokenizer")?, boundary::out(result, "result")?) };
         // SAFETY: the caller's obligation.
-        let (inputs, call) = unsafe { (input::texts(inputs, n_inputs)?, call::read(call)?) };
-        let options = encode_options(&handle.options, &call, handle.options.max_tokens)?;
+        let (inputs, call) = unsafe { (input::all_texts(inputs, n_inputs)?, call::read(call)?) };
+        let options = encode_options(&handle.options, &call, handle.options.max_tokens, Truncation::Truncate)?;
         let encodings = encode_all(&handle.tokenizer, &inputs, &options, handle.options.n_threads)?;
         out.write(ernie_result::into_raw(encodings.len(), Output { encodings, ..Output::default() }));
         Ok(())

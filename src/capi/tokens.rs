@@ -89,7 +89,7 @@ pub unsafe extern "C" fn ernie_result_tokens(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let result = unsafe { boundary::handle(result, "result") }?;
-        let found = entry(&result.encodings, index, result.n_inputs, "tokens")?;
+        let found = entry(&result.encodings, index, result.n_encodings(), "tokens")?;
         let filled = ernie_tokens {
             struct_size: 0,
             reserved: 0,
@@ -133,7 +133,8 @@ pub unsafe extern "C" fn ernie_result_fragment(
         let (result, sequence_out, span_out) = unsafe {
             (boundary::handle(result, "result")?, boundary::out(sequence, "sequence")?, boundary::out(span, "span")?)
         };
-        let found = entry(&result.encodings, index, result.n_inputs, "tokens")?.fragment(first_token..end_token)?;
+        let found =
+            entry(&result.encodings, index, result.n_encodings(), "tokens")?.fragment(first_token..end_token)?;
         let (sequence, span) = found.unwrap_or((ADDED_TOKEN, Span::default()));
         sequence_out.write(sequence);
         span_out.write(span.into());

@@ -7,8 +7,9 @@ use super::writer::{Attribute, Dimension};
 use crate::architecture::{Head, OutputNames};
 
 impl Network<'_> {
-    /// Writes all outputs; `encoded` are the tokens' vectors after the last layer, flat.
-    pub(super) fn heads(&mut self, encoded: String) {
+    /// Writes all outputs; `layers` are the tokens' vectors after the last layers, flat.
+    pub(super) fn heads(&mut self, layers: &[String]) {
+        let Some(encoded) = layers.last().cloned() else { return };
         let first = self.first_tokens(&encoded);
         let pooled = self.a.has_pooler.then(|| {
             let dense = self.linear(&first, "pooler");
@@ -38,7 +39,15 @@ impl Network<'_> {
         if let Some(pooled) = pooled {
             self.emit(&pooled, OutputRole::PoolerOutput, Axis::Text, Some(self.a.hidden_size));
         }
-        self.emit(&encoded, OutputRole::LastHiddenState, Axis::Token, Some(self.a.hidden_size));
+        let mean = self.mean(layers, encoded);
+        self.emit(&mean, OutputRole::LastHiddenState, Axis::Token, Some(self.a.hidden_size));
+    }
+
+    fn mean(&mut self, layers: &[String], last: String) -> String {
+        let Some((first, others)) = layers.split_first().filter(|(_, others)| !others.is_empty()) else { return last };
+        let sum = others.iter().fold(first.clone(), |sum, layer| self.writer.node("Add", &[&sum, layer], &[]));
+        let n_layers = self.writer.float(layers.len() as f32);
+        self.writer.node("Div", &[&sum, &n_layers], &[])
     }
 
     /// The vector of each text's first token.

@@ -20,6 +20,8 @@ use crate::architecture::{Architecture, LinearLayout, MaskRule};
 const NO_TOKEN: f32 = -20000.0;
 /// Added to the scores of masked tokens, by the references of Paddle.
 const MASKED: f32 = -10000.0;
+/// The input that says which tokens go on after the last attention.
+const KEPT_TOKENS: &str = "kept_tokens";
 
 /// Which operators are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +52,20 @@ pub(crate) struct BuiltGraph {
     pub(crate) weights: Vec<String>,
 }
 
-/// Builds the graph of `architecture`, whose `weights` lie in a file of this name beside the model.
+/// Builds the graph of `architecture`, whose `weights` lie in a file of this name beside the model. Tokens' vectors are the
+/// mean of those after the last `n_averaged_layers` layers; heads see the last layer.
 pub(crate) fn build(
     architecture: &Architecture,
     weights: &[WeightInfo],
     weights_file: &str,
     dialect: Dialect,
     interface: Interface,
+    n_averaged_layers: usize,
 ) -> BuiltGraph {
     let writer = GraphWriter::new(weights, weights_file);
     let mut network = Network { a: architecture, writer, dialect, interface, outputs: Vec::new() };
-    let encoded = network.encoder();
-    network.heads(encoded);
+    let layers = network.encoder(n_averaged_layers);
+    network.heads(&layers);
     let Network { writer, outputs, .. } = network;
     let (model, weights) = writer.finish("ernie");
     BuiltGraph { model, outputs, weights }
@@ -94,12 +98,13 @@ enum RowLayout {
 }
 
 impl Network<'_> {
-    /// The tokens' vectors after the last layer, flat; only those kept.
-    fn encoder(&mut self) -> String {
+    /// The tokens' vectors after each of the last `n_layers` layers, flat; only those kept.
+    fn encoder(&mut self, n_layers: usize) -> Vec<String> {
         let dimensions = self.token_dimensions();
         let ids = self.writer.input("input_ids", &dimensions);
         let mut hidden = self.embeddings(&ids, &dimensions);
         let shared = self.shared(&ids);
+        let mut layers = Vec::new();
         for index in 0..self.a.n_layers {
             let attended = self.attention(index, &hidden, &shared);
             let is_last = index + 1 == self.a.n_layers;
@@ -111,8 +116,14 @@ impl Network<'_> {
                 (RowLayout::Places { .. }, true) => self.keep(&attended, &hidden),
             };
             hidden = self.rest_of_layer(index, &attended, &residual);
+            if index + n_layers.max(1) >= self.a.n_layers {
+                layers.push(hidden.clone());
+            }
         }
-        hidden
+        if let (RowLayout::Places { .. }, Some((_, earlier))) = (&shared.layout, layers.split_last_mut()) {
+            earlier.iter_mut().for_each(|layer| *layer = self.writer.node("Gather", &[layer, KEPT_TOKENS], &[]));
+        }
+        layers
     }
 
     fn token_dimensions(&self) -> Vec<Dimension> {
@@ -290,7 +301,7 @@ impl Network<'_> {
     /// The tokens that go on after the last attention, and their residuals.
     fn keep(&mut self, attended: &str, hidden: &str) -> (String, String) {
         let kept = [Dimension::Symbol("kept")];
-        let (slots, tokens) = (self.writer.input("kept_slots", &kept), self.writer.input("kept_tokens", &kept));
+        let (slots, tokens) = (self.writer.input("kept_slots", &kept), self.writer.input(KEPT_TOKENS, &kept));
         let attended = self.writer.node("Gather", &[attended, &slots], &[]);
         (attended, self.writer.node("Gather", &[hidden, &tokens], &[]))
     }

@@ -34,18 +34,13 @@ pub enum Normalize {
 ///
 /// # Errors
 /// - [`Error::Unsupported`]: the graph lacks the output that this pooling needs.
-pub(crate) fn pool(
-    pooling: Pooling,
-    normalize: Normalize,
-    tokens: Option<(&[f32], usize)>,
-    pooler: Option<&[f32]>,
-) -> Result<Vec<f32>> {
+pub(crate) fn pool(pooling: Pooling, tokens: Option<(&[f32], usize)>, pooler: Option<&[f32]>) -> Result<Vec<f32>> {
     let need_tokens = || {
         tokens.filter(|(data, width)| *width > 0 && !data.is_empty()).ok_or_else(|| {
             Error::Unsupported("this model's graph gives no token vectors, which this pooling needs".into())
         })
     };
-    let mut vector = match (pooling, pooler) {
+    Ok(match (pooling, pooler) {
         (Pooling::Default | Pooling::Pooler, Some(vector)) => vector.to_vec(),
         (Pooling::Pooler, None) => {
             return Err(Error::Unsupported("this model's graph gives no pooler output".into()));
@@ -53,11 +48,25 @@ pub(crate) fn pool(
         (Pooling::Default | Pooling::Cls, _) => need_tokens().map(|(data, width)| data[..width].to_vec())?,
         (Pooling::Mean, _) => need_tokens().map(|(data, width)| mean(data, width))?,
         (Pooling::Max, _) => need_tokens().map(|(data, width)| max(data, width))?,
-    };
+    })
+}
+
+/// The mean of vectors of one width.
+pub(crate) fn average<'a>(vectors: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+    let (data, n_vectors) = vectors.fold((Vec::new(), 0_usize), |(mut data, n), vector| {
+        data.extend_from_slice(vector);
+        (data, n + 1)
+    });
+    let width = data.len() / n_vectors.max(1);
+    if width == 0 { Vec::new() } else { mean(&data, width) }
+}
+
+/// The vector with the length asked for.
+pub(crate) fn normalized(mut vector: Vec<f32>, normalize: Normalize) -> Vec<f32> {
     if normalize == Normalize::L2 {
         normalize_l2(&mut vector);
     }
-    Ok(vector)
+    vector
 }
 
 fn mean(data: &[f32], width: usize) -> Vec<f32> {
@@ -93,24 +102,25 @@ mod tests {
 
     #[test]
     fn poolings_of_two_tokens() {
-        let pooled = |pooling| pool(pooling, Normalize::None, Some((TOKENS, 2)), Some(&[9.0, 9.0])).unwrap();
+        let pooled = |pooling| pool(pooling, Some((TOKENS, 2)), Some(&[9.0, 9.0])).unwrap();
         assert_eq!(pooled(Pooling::Cls), [1.0, -2.0]);
         assert_eq!(pooled(Pooling::Mean), [2.0, 1.0]);
         assert_eq!(pooled(Pooling::Max), [3.0, 4.0]);
         assert_eq!(pooled(Pooling::Default), [9.0, 9.0]);
-        assert_eq!(pool(Pooling::Default, Normalize::L2, Some((TOKENS, 2)), None).unwrap().len(), 2);
+        assert_eq!(pool(Pooling::Default, Some((TOKENS, 2)), None).unwrap().len(), 2);
+        assert_eq!(average([[1.0_f32, 2.0].as_slice(), &[3.0, 6.0]].into_iter()), [2.0, 4.0]);
     }
 
     #[test]
     fn a_missing_output_is_refused() {
-        assert!(pool(Pooling::Pooler, Normalize::None, Some((TOKENS, 2)), None).is_err());
-        assert!(pool(Pooling::Mean, Normalize::None, None, Some(&[1.0])).is_err());
+        assert!(pool(Pooling::Pooler, Some((TOKENS, 2)), None).is_err());
+        assert!(pool(Pooling::Mean, None, Some(&[1.0])).is_err());
     }
 
     #[test]
     fn normalised_vectors_have_length_one_and_zero_stays_zero() {
-        let vector = pool(Pooling::Cls, Normalize::L2, Some((&[3.0, 4.0], 2)), None).unwrap();
-        assert_eq!(vector, [0.6, 0.8]);
-        assert_eq!(pool(Pooling::Cls, Normalize::L2, Some((&[0.0, 0.0], 2)), None).unwrap(), [0.0, 0.0]);
+        assert_eq!(normalized(vec![3.0, 4.0], Normalize::L2), [0.6, 0.8]);
+        assert_eq!(normalized(vec![3.0, 4.0], Normalize::None), [3.0, 4.0]);
+        assert_eq!(normalized(vec![0.0, 0.0], Normalize::L2), [0.0, 0.0]);
     }
 }

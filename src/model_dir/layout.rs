@@ -64,21 +64,28 @@ pub(super) fn is_weight_file(name: &str) -> bool {
 /// # Errors
 /// - [`Error::NotFound`]: neither is there.
 pub(super) fn named(dir: &Path, name: &str) -> Result<WeightFiles> {
-    let given = PathBuf::from(name);
-    // A bare name is meant beside the config: a file of that name where the process happens to run is another's.
-    let is_bare = given.parent().is_some_and(|parent| parent.as_os_str().is_empty());
-    let (first, second) = if is_bare { (dir.join(&given), given.clone()) } else { (given.clone(), dir.join(&given)) };
-    let path = [first, second].into_iter().find(|path| path.exists());
-    let missing = || {
-        let what = format!("option weights names no file, neither as it stands nor in {}", dir.display());
-        Error::NotFound { path: given.clone(), what }
-    };
-    let path = path.ok_or_else(missing)?;
+    let path = given(dir, name, "weights")?;
     if path.is_dir() {
         let program = path.join("__model__");
         return Ok(WeightFiles::Variables { program: program.is_file().then_some(program), dir: path });
     }
     Ok(of_file(path))
+}
+
+/// The file that option `option` names: one of `dir`, or a path.
+///
+/// # Errors
+/// - [`Error::NotFound`]: neither is there.
+pub(super) fn given(dir: &Path, name: &str, option: &str) -> Result<PathBuf> {
+    let given = PathBuf::from(name);
+    // A bare name is meant beside the config: a file of that name where the process happens to run is another's.
+    let is_bare = given.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+    let (first, second) = if is_bare { (dir.join(&given), given.clone()) } else { (given.clone(), dir.join(&given)) };
+    let missing = || {
+        let what = format!("option {option} names no file, neither as it stands nor in {}", dir.display());
+        Error::NotFound { path: given.clone(), what }
+    };
+    [first, second].into_iter().find(|path| path.exists()).ok_or_else(missing)
 }
 
 /// The weights that a file of this name belongs to.

@@ -5,6 +5,7 @@
 //! `checkpoint`, `graph` and `tokenize`.
 
 mod config;
+mod labels;
 mod layout;
 pub mod manifest;
 mod network;
@@ -40,6 +41,8 @@ pub struct ModelSpec {
     pub dimensions: Dimensions,
     /// Label names by id; empty where the model has none.
     pub labels: Vec<String>,
+    /// The file that names them, where it is no config or manifest.
+    pub labels_path: Option<PathBuf>,
     /// The exported graph; `None` where there is none.
     pub graph_path: Option<PathBuf>,
     /// Weight files of a checkpoint, by name.
@@ -105,13 +108,15 @@ impl ModelSpec {
         }
         // The config beside weights from elsewhere tells of other weights.
         let declared_task = config.task.filter(|_| options.weights.is_none());
+        let (labels, labels_path) = labels(&dir, &names, config.labels, options)?;
         Ok(Self {
             family: config.family,
             task: options.task.or(declared_task),
             declared_task,
             problem: options.problem.or(config.problem),
             dimensions: config.dimensions,
-            labels: config.labels,
+            labels,
+            labels_path,
             tokenizer: tokenizer(&dir, options)?,
             dir,
             graph_path,
@@ -156,13 +161,15 @@ impl ModelSpec {
             return refuse("weights", &manifest.weights);
         }
         let config = Config::of_bundle(&dir, &manifest)?;
+        let (labels, labels_path) = labels(&dir, &[], config.labels, options)?;
         Ok(Self {
             family: config.family,
             task: config.task,
             declared_task: config.task,
             problem: options.problem.or(config.problem),
             dimensions: config.dimensions,
-            labels: config.labels,
+            labels,
+            labels_path,
             graph_path: None,
             weight_files: vec![manifest.weights.clone()],
             weights: Some(WeightFiles::File(dir.join(&manifest.weights))),
@@ -211,6 +218,23 @@ fn tokenizer(dir: &Path, options: &Options) -> Result<Result<TokenizerSpec>> {
         Err(error) if options.task != Some(Task::Tensors) => Err(error),
         found => Ok(found),
     }
+}
+
+/// The names of labels: those that the caller gives, the config's, or those of a label map beside it; and the map.
+fn labels(
+    dir: &Path,
+    names: &[String],
+    of_config: Vec<String>,
+    options: &Options,
+) -> Result<(Vec<String>, Option<PathBuf>)> {
+    let path = match &options.labels {
+        Some(given) => layout::given(dir, given, "labels")?,
+        None if of_config.is_empty() && names.iter().any(|name| name == labels::FILE_NAME) => {
+            dir.join(labels::FILE_NAME)
+        }
+        None => return Ok((of_config, None)),
+    };
+    Ok((labels::read(&path)?, Some(path)))
 }
 
 fn file_names(dir: &Path) -> Result<Vec<String>> {

@@ -36,9 +36,9 @@ pub struct Options {
     pub max_batch_tokens: usize,
     /// Tokens of a text or pair at most, special tokens included. Key `max_tokens`; 0 (default) = what the model has.
     pub max_tokens: Option<usize>,
-    /// What happens to longer texts. Key `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`,
-    /// `only_second`, `windows`.
-    pub truncation: Truncation,
+    /// What happens to longer texts. Key `truncation`: `auto` (default: windows for reading comprehension and extraction,
+    /// else `truncate`), `truncate`, `error`, `longest_first`, `only_first`, `only_second`, `windows`.
+    pub truncation: Option<Truncation>,
     /// By how many tokens a window begins after the one before. Key `doc_stride`; 0 (default) = 128, but half a window at
     /// most.
     pub doc_stride: Option<usize>,
@@ -60,6 +60,11 @@ pub struct Options {
     /// The weights of a checkpoint, where they lie elsewhere or are several. Key `weights`: a file of the
     /// model's directory, or a path.
     pub weights: Option<String>,
+    /// The names of labels, where the directory does not tell them or is overruled. Key `labels`: a file of the model's directory, or
+    /// a path: JSON `{"name": id}`, `{"id": "name"}` or `["name", ...]`, or lines `name` or `name<TAB>id`.
+    pub labels: Option<String>,
+    /// Of how many of the last layers tokens' vectors are the mean. Key `average_layers`, default 1: the last layer.
+    pub average_layers: usize,
     /// In which precision a checkpoint's weights are kept. Key `precision`: `auto` (default: as stored), `f32`, `f16`.
     pub precision: Option<Precision>,
     /// Which tokens of a text are attended to. Key `attention_mask`: `reference` (default), `all`.
@@ -84,7 +89,7 @@ impl Default for Options {
             max_rows: 32,
             max_batch_tokens: 1024,
             max_tokens: None,
-            truncation: Truncation::Truncate,
+            truncation: None,
             doc_stride: None,
             seed_truncate_to: None,
             special_tokens_in_text: SpecialTokensInText::Recognize,
@@ -94,6 +99,8 @@ impl Default for Options {
             task: None,
             problem: None,
             weights: None,
+            labels: None,
+            average_layers: 1,
             precision: None,
             attention_mask: AttentionMask::Reference,
             graph: None,
@@ -115,7 +122,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
-    ("truncation", "truncate, error, longest_first, only_first, only_second or windows"),
+    ("truncation", "auto, truncate, error, longest_first, only_first, only_second or windows"),
     (
         "doc_stride",
         "a number of tokens, by which a window begins after the one before; 0 = 128, but half a window at most",
@@ -132,6 +139,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ),
     ("problem", "auto, single_label, multi_label or regression"),
     ("weights", "the weights of a checkpoint: a file of the model's directory, or a path"),
+    ("labels", "the names of labels: a file of the model's directory, or a path"),
+    ("average_layers", "of how many of the last layers vectors are the mean, from 1"),
     ("attention_mask", "reference or all"),
     ("graph", "the graph's file name in the directory"),
     ("inputs", "role=name,... with the roles input_ids, token_type_ids, attention_mask, position_ids, task_type_ids"),
@@ -166,7 +175,7 @@ impl Options {
                     ("only_second", Truncation::OnlySecond),
                     ("windows", Truncation::Windows),
                 ];
-                choose(value, &values, &mut self.truncation)
+                auto_or(value, &values, &mut self.truncation)
             }
             "doc_stride" => parse_or_none(value, &mut self.doc_stride),
             "seed_truncate_to" => parse_or_none(value, &mut self.seed_truncate_to),
@@ -179,7 +188,9 @@ impl Options {
             "mask_token" => choose(value, &[("auto", true), ("none", false)], &mut self.mask_token),
             "task" => auto_or(value, Task::ALL, &mut self.task),
             "problem" => auto_or(value, Problem::ALL, &mut self.problem),
-            "weights" => self.set_weights(value),
+            "weights" => set_path(value, &mut self.weights),
+            "labels" => set_path(value, &mut self.labels),
+            "average_layers" => parse(value, |n| *n > 0, &mut self.average_layers),
             "attention_mask" => {
                 let values = [("reference", AttentionMask::Reference), ("all", AttentionMask::All)];
                 choose(value, &values, &mut self.attention_mask)
@@ -207,10 +218,6 @@ impl Options {
         Scheme::parse(value).ok().map(|scheme| self.tokenizer = Some(scheme))
     }
 
-    fn set_weights(&mut self, value: &str) -> Option<()> {
-        (!value.is_empty() && !value.contains('\0')).then(|| self.weights = Some(value.to_owned()))
-    }
-
     fn set_graph(&mut self, value: &str) -> Option<()> {
         let mut parts = std::path::Path::new(value).components().peekable();
         let inside = parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)));
@@ -236,6 +243,10 @@ fn bad_value(key: &str, value: &str) -> Error {
 
 fn parse<T: std::str::FromStr>(value: &str, allowed: impl Fn(&T) -> bool, target: &mut T) -> Option<()> {
     value.parse().ok().filter(allowed).map(|parsed| *target = parsed)
+}
+
+fn set_path(value: &str, target: &mut Option<String>) -> Option<()> {
+    (!value.is_empty() && !value.contains('\0')).then(|| *target = Some(value.to_owned()))
 }
 
 /// A number; 0 stands for none.
@@ -307,6 +318,8 @@ mod tests {
             ("arena", "shrink"),
             ("precision", "f16"),
             ("weights", "../a/ckpt.bin"),
+            ("labels", "label_map.json"),
+            ("average_layers", "4"),
             ("attention_mask", "all"),
             ("max_rows", "4"),
             ("max_batch_tokens", "99"),

@@ -1,7 +1,11 @@
 //! What a call takes and gives, in plain data.
 
+use std::sync::Arc;
+
+use crate::error::Error;
 use crate::heads::Item;
 use crate::heads::embed::{Normalize, Pooling};
+use crate::heads::schema::Schema;
 use crate::options::Problem;
 use crate::tensor::{Matrix, Tensor};
 use crate::tokenize::{Encoding, SpecialTokensInText, Truncation};
@@ -15,16 +19,74 @@ pub struct Input<'a> {
     pub pair: Option<&'a str>,
 }
 
+/// How a text to be tagged falls into words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Words {
+    /// [`Self::Separated`] where the text holds a byte 0x02, else [`Self::Found`].
+    #[default]
+    Auto,
+    /// Words stand between bytes 0x02, as in the data of paddle-ernie; each is tokenized alone.
+    Separated,
+    /// As the tokenizer finds them: pieces of a word belong together.
+    Found,
+}
+
+/// What token classification gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tags {
+    /// Entities, by the labels' names; of a model whose labels have no names, words.
+    #[default]
+    Entities,
+    /// An item for each word, also for those without a prediction (id -1).
+    Words,
+}
+
+/// Which characters of a passage are an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnswerSpan {
+    /// What the reference prints: of paddle-ernie's script more than the tokens where it cannot find them again in the
+    /// passage, else [`Self::Tokens`].
+    #[default]
+    Reference,
+    /// Those that the tokens cover.
+    Tokens,
+}
+
+/// Whether a question may have no answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoAnswer {
+    /// There is one.
+    #[default]
+    Never,
+    /// No answer is one of the answers (id -1, no text), as in SQuAD 2.0.
+    Allowed,
+}
+
+/// The language in which prompts of extraction are put together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SchemaLanguage {
+    /// `X的Y`.
+    #[default]
+    Chinese,
+    /// `Y of X`.
+    English,
+}
+
 /// What one call wants; the default is what the model was opened with.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Call {
     /// How a text's vector is made of its tokens' vectors.
     pub pooling: Pooling,
     /// What is done to the length of vectors.
     pub normalize: Normalize,
-    /// Tokens of a text or pair at most, special tokens included.
+    /// Tokens of a text or pair at most.
     pub max_tokens: Option<usize>,
-    /// What happens to longer texts.
+    /// What happens to longer texts; where neither this nor the options say it, the task does.
     pub truncation: Option<Truncation>,
     /// By how many tokens a window begins after the one before, with [`Truncation::Windows`].
     pub doc_stride: Option<usize>,
@@ -34,27 +96,53 @@ pub struct Call {
     pub special_tokens_in_text: Option<SpecialTokensInText>,
     /// What raw scores mean.
     pub problem: Option<Problem>,
-    /// Labels in a result at most.
+    /// Findings of a text at most: labels, answers, words of a `[MASK]` (without it 5), candidates of a ranking.
     pub top_k: Option<usize>,
-    /// Whether the vectors of all tokens are wanted.
+    /// Whether the vectors of all tokens are wanted; of token classification the logits of all words.
     pub with_token_vectors: bool,
     /// Whether the graph's own outputs are wanted.
     pub with_raw_outputs: bool,
+    /// The probability above which something is a finding: of extraction, without it 0.5; of labels, without it none.
+    pub threshold: Option<f32>,
+    /// Words of a text to be tagged.
+    pub words: Words,
+    /// What token classification gives.
+    pub tags: Tags,
+    /// Starts and ends of each window that are paired, and answers at most; without it 20.
+    pub n_best: Option<usize>,
+    /// Tokens of an answer at most; without it 100.
+    pub max_answer_tokens: Option<usize>,
+    /// Tokens of a question at most, the rest is cut; without it 64.
+    pub max_question_tokens: Option<usize>,
+    /// Which characters are an answer.
+    pub answer_span: AnswerSpan,
+    /// Whether a question may have no answer.
+    pub no_answer: NoAnswer,
+    /// The words that may stand for a `[MASK]`; without any all may.
+    pub candidates: Vec<String>,
+    /// Whether only tokens that are words of their own stand for a `[MASK]`: no pieces, no special tokens.
+    pub whole_words: bool,
+    /// What is to be extracted; without it the text is the prompt and its pair what is searched.
+    pub schema: Option<Arc<Schema>>,
+    /// In which language prompts are put together.
+    pub schema_language: SchemaLanguage,
 }
 
 /// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Output {
-    /// How each text was tokenized; several windows of a text follow one another where they were asked for.
+    /// How each text was tokenized; several windows of a text follow one another. Extraction gives none.
     pub encodings: Vec<Encoding>,
-    /// Findings of each text, best first.
+    /// Findings of each text, best first; entities and extracted ones in the order of the text.
     pub items: Vec<Vec<Item>>,
-    /// A row per text: its vector, or the logits of its classification.
+    /// A row per text: its vector, the logits of its classification, the scores of its best answer and of none.
     pub matrix: Option<Matrix>,
-    /// Vectors of each text's tokens.
+    /// Vectors of each text's tokens, or logits of its words.
     pub token_vectors: Vec<Matrix>,
-    /// The graph's outputs for each text alone: a leading dimension of 1, padding removed.
+    /// The graph's outputs for each encoding alone: a leading dimension of 1, padding removed.
     pub raw_outputs: Vec<Vec<Tensor>>,
+    /// What is wrong with each text; empty unless errors were asked for by text.
+    pub errors: Vec<Option<Error>>,
 }
 
 /// Counters since a model was opened.

@@ -6,7 +6,7 @@ use crate::model_dir::limit_tokens;
 use crate::options::Options;
 use crate::panics;
 use crate::session::usable_threads;
-use crate::tokenize::{EncodeOptions, Encoding, Tokenizer};
+use crate::tokenize::{EncodeOptions, Encoding, Tokenizer, Truncation};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -43,14 +43,20 @@ impl Model {
     }
 }
 
-/// How texts are encoded: by `call` where it says so, else by `options`. `most_tokens` is what a model takes.
+/// How texts are encoded: by `call` where it says so, else by `options`, else texts that are too long by `truncation`.
+/// `most_tokens` is what a model takes.
 ///
 /// # Errors
 /// - [`Error::InvalidArgument`]: more tokens asked for than that.
-pub fn encode_options(options: &Options, call: &Call, most_tokens: Option<usize>) -> Result<EncodeOptions> {
+pub fn encode_options(
+    options: &Options,
+    call: &Call,
+    most_tokens: Option<usize>,
+    truncation: Truncation,
+) -> Result<EncodeOptions> {
     Ok(EncodeOptions {
         max_tokens: limit_tokens(call.max_tokens, most_tokens)?,
-        truncation: call.truncation.unwrap_or(options.truncation),
+        truncation: call.truncation.or(options.truncation).unwrap_or(truncation),
         special_tokens_in_text: call.special_tokens_in_text.unwrap_or(options.special_tokens_in_text),
         seed_truncate_to: call.seed_truncate_to.or(options.seed_truncate_to),
         doc_stride: call.doc_stride.or(options.doc_stride),
@@ -105,6 +111,18 @@ fn size(input: &Input<'_>) -> usize {
     input.text.len() + input.pair.map_or(0, str::len)
 }
 
+/// The error with the index of the input that it is of.
+pub(super) fn of_input(error: Error, index: usize) -> Error {
+    match error {
+        Error::TextTooLong { what, n_tokens, max_tokens } => {
+            Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
+        }
+        Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
+        Error::Unsupported(reason) => Error::Unsupported(format!("input {index}: {reason}")),
+        other => other,
+    }
+}
+
 /// Ranges of `inputs` of about `n_bytes` each.
 fn split(inputs: &[Input<'_>], n_bytes: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
@@ -133,14 +151,7 @@ fn encode_part(
     for (index, input) in (first..).zip(inputs) {
         let before = encodings.len();
         let done = tokenizer.encode_windows(input.text, input.pair, options, &mut encodings);
-        done.map_err(|error| match error {
-            Error::TextTooLong { what, n_tokens, max_tokens } => {
-                Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
-            }
-            Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
-            Error::Unsupported(reason) => Error::Unsupported(format!("input {index}: {reason}")),
-            other => other,
-        })?;
+        done.map_err(|error| of_input(error, index))?;
         encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);
     }
     Ok(encodings)

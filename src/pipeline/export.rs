@@ -15,7 +15,7 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::network::{self, Read};
-use super::open::{default_labels, open_tokenizer, task_of_head};
+use super::open::{check_averaged, check_labels, default_labels, open_tokenizer, task_of_head};
 use crate::architecture::Head;
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
@@ -76,6 +76,8 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
     check_free(out)?;
     let precision = options.precision.or_else(|| stored_precision(&spec));
     let read = network::read(&spec, &Options { precision, ..options.clone() })?;
+    check_labels(&mut spec, &read.architecture, options)?;
+    check_averaged(&read.architecture, options)?;
     spec.dimensions = Dimensions::from(&read.architecture);
     // A vocabulary that does not open would not open in the bundle.
     open_tokenizer(&spec, options)?.ok();
@@ -92,7 +94,7 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
         .tempdir_in(parent)
         .map_err(|e| Error::io(parent, e))?;
     let _lock = lock(unfinished.path());
-    let n_weight_bytes = write_all(unfinished.path(), &spec, &read, precision, kind, options.problem)?;
+    let n_weight_bytes = write_all(unfinished.path(), &spec, &read, precision, kind, options)?;
     let finished = unfinished.keep();
     if let Err(error) = std::fs::rename(&finished, out) {
         // What could not be moved into place is of no use; that it cannot be removed either is said by the first error.
@@ -151,7 +153,7 @@ fn write_all(
     read: &Read,
     precision: Precision,
     kind: GraphKind,
-    problem: Option<Problem>,
+    options: &Options,
 ) -> Result<u64> {
     let infos = write_weights(&dir.join(WEIGHTS_FILE), &read.weights, precision)?;
     let n_weight_bytes = std::fs::metadata(dir.join(WEIGHTS_FILE)).map_err(|e| Error::io(dir, e))?.len();
@@ -159,10 +161,10 @@ fn write_all(
         GraphKind::Own => (Dialect::OnnxRuntime, Interface::Packed),
         GraphKind::Plain => (Dialect::Standard, Interface::Padded),
     };
-    let graph = build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface);
+    let graph = build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface, options.average_layers);
     write_file(&dir.join(GRAPH_FILE), &graph.model)?;
     copy_tokenizer(&spec.dir, dir)?;
-    let manifest = describe(spec, read, precision, kind, problem);
+    let manifest = describe(spec, read, precision, kind, options.problem);
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Internal(e.to_string()))?;
     text.push(b'\n');
     write_file(&dir.join(manifest::FILE_NAME), &text)?;

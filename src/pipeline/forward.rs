@@ -17,8 +17,22 @@ use crate::tokenize::Encoding;
 pub(super) struct Wanted {
     /// All tokens, not only the first.
     pub(super) tokens: bool,
-    /// The words of tokens.
-    pub(super) words: bool,
+    /// Of which tokens the words are predicted.
+    pub(super) words: Predicted,
+}
+
+/// Tokens whose words are predicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Predicted {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those behind `[MASK]`.
+    Masks,
+    /// Those that the reference predicts: behind `[MASK]` by the code of 2021, all by the libraries after it.
+    Reference,
+    /// All.
+    All,
 }
 
 /// An output of the graph, and where one text's part of it lies.
@@ -63,8 +77,10 @@ impl Model {
         match &self.layout {
             Layout::Padded(policy) => self.forward_padded(encodings, call, policy, &mut collect),
             Layout::Packed(network) => {
-                let all = call.with_raw_outputs;
-                let wanted = Wanted { tokens: wanted.tokens || all, words: wanted.words || all };
+                let wanted = match call.with_raw_outputs {
+                    true => Wanted { tokens: true, words: Predicted::Reference },
+                    false => wanted,
+                };
                 self.forward_packed(encodings, network, wanted, &mut collect)
             }
         }
@@ -125,6 +141,17 @@ impl TextOutputs<'_> {
         let Some(piece) = self.piece(role) else { return Ok(None) };
         let width = piece.shape.get(2..).map_or(1, |rest| rest.iter().product());
         Ok(piece.values()?.map(|values| (values, width)))
+    }
+
+    /// The numbers that an output has for tokens, by their places in the text: of all tokens, or of those that were predicted.
+    pub(super) fn rows_of(&self, role: OutputRole, n_tokens: usize, tokens: &[usize]) -> Result<Option<Vec<&[f32]>>> {
+        let Some((data, width)) = self.token_rows(role)? else { return Ok(None) };
+        let rows: Vec<&[f32]> = data.chunks_exact(width.max(1)).collect();
+        let is_of_all = rows.len() == n_tokens;
+        let row = |(number, token): (usize, &usize)| rows.get(if is_of_all { *token } else { number }).copied();
+        let found: Option<Vec<&[f32]>> = tokens.iter().enumerate().map(row).collect();
+        let short = || Error::Runtime { context: format!("output {} has too few rows", role.name()), source: None };
+        found.map(Some).ok_or_else(short)
     }
 
     /// All outputs of this text alone, under the references' names.

@@ -3,14 +3,24 @@
 //! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
 //! immutable and callable from any thread; nothing here is kept between calls but counters.
 
+mod answer;
 mod call;
+mod classify;
+mod cloze;
+mod encode;
 mod encodings;
 pub mod export;
+mod extract;
 mod forward;
+mod infer;
 mod network;
 mod open;
 mod packed;
 mod padded;
+mod rank;
+mod tag;
+mod tolerant;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,16 +31,17 @@ use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
-pub use call::{Call, Input, Output, Stats};
+pub use call::{AnswerSpan, Call, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
 pub use encodings::{encode_all, encode_options};
-use forward::Wanted;
 pub use network::CheckpointReport;
+pub use rank::rank_vectors;
 
 pub use crate::heads::Item;
-use crate::heads::classify;
-use crate::heads::embed::pool;
 pub use crate::heads::embed::{Normalize, Pooling};
+pub use crate::heads::schema::{Schema, SchemaNode};
+pub use crate::heads::similarity::{Similarity, VectorType};
 use crate::model_dir::ModelSpec;
+use crate::model_dir::tokenizer::Scheme;
 use crate::options::{Options, Task};
 use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
@@ -215,124 +226,20 @@ impl Model {
         }
     }
 
-    /// Token ids and offsets of texts, as the model would get them.
+    /// Token ids and offsets of texts, as the model would get them for work that takes texts whole.
     ///
     /// # Errors
     /// - [`Error::Unsupported`]: no tokenizer.
     /// - [`Error::TextTooLong`]: a text is too long and must not be cut; the message names its index.
     /// - [`Error::InvalidArgument`]: more tokens asked for than the model has positions.
     pub fn tokenize(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
-        let encode_options = encode_options(&self.options, call, self.max_tokens)?;
+        self.tokenize_by(inputs, call, Truncation::Truncate)
+    }
+
+    /// The same, with what happens to texts that are too long where nobody says it.
+    fn tokenize_by(&self, inputs: &[Input<'_>], call: &Call, truncation: Truncation) -> Result<Vec<Encoding>> {
+        let encode_options = encode_options(&self.options, call, self.max_tokens, truncation)?;
         encode_all(self.tokenizer()?, inputs, &encode_options, self.options.n_threads)
-    }
-
-    /// The same for work that takes each text whole.
-    fn tokenize_whole(&self, inputs: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
-        if call.truncation.unwrap_or(self.options.truncation) == Truncation::Windows {
-            return Err(Error::argument(
-                "truncation windows is for the tokenizer alone: this call answers each text once",
-            ));
-        }
-        self.tokenize(inputs, call)
-    }
-
-    /// Vectors of texts: [`Output::matrix`] `[texts, hidden]`, and on request [`Output::token_vectors`].
-    ///
-    /// # Errors
-    /// - Those of [`Self::tokenize`].
-    /// - [`Error::Unsupported`]: the graph gives no vectors, or not those of the pooling asked for.
-    /// - [`Error::Runtime`]: ONNX Runtime failed.
-    pub fn encode(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
-        let binding = self.binding()?;
-        let has = |role| binding.output(role).is_some();
-        if !has(OutputRole::LastHiddenState) && !has(OutputRole::PoolerOutput) {
-            let names: Vec<&str> = binding.outputs.iter().map(|o| o.info.name.as_str()).collect();
-            return Err(Error::Unsupported(format!(
-                "this model's graph gives no vectors of texts or tokens; its outputs are {}",
-                names.join(", ")
-            )));
-        }
-        let needs_tokens =
-            call.with_token_vectors || matches!(call.pooling, Pooling::Cls | Pooling::Mean | Pooling::Max);
-        if needs_tokens && !has(OutputRole::LastHiddenState) {
-            return Err(Error::Unsupported("this model's graph gives no token vectors".into()));
-        }
-        if call.pooling == Pooling::Pooler && !has(OutputRole::PoolerOutput) {
-            return Err(Error::Unsupported("this model has no pooler".into()));
-        }
-        let encodings = self.tokenize_whole(inputs, call)?;
-        self.check_encodings(&encodings)?;
-        let mut vectors: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
-        let mut output = Output::default();
-        output.token_vectors.resize(if call.with_token_vectors { inputs.len() } else { 0 }, Matrix::default());
-        let of_all_tokens = call.with_token_vectors || matches!(call.pooling, Pooling::Mean | Pooling::Max);
-        let wanted = Wanted { tokens: of_all_tokens, words: false };
-        self.forward(&encodings, call, wanted, &mut output.raw_outputs, |index, row| {
-            let tokens = row.token_rows(OutputRole::LastHiddenState)?;
-            if call.with_token_vectors {
-                output.token_vectors[index] = token_matrix(tokens)?;
-            }
-            let pooler = match (call.pooling, row.vector(OutputRole::Embedding)?) {
-                (Pooling::Default, Some(embedding)) => Some(embedding),
-                _ => row.vector(OutputRole::PoolerOutput)?,
-            };
-            vectors[index] = pool(call.pooling, call.normalize, tokens, pooler)?;
-            Ok(())
-        })?;
-        let n_columns = vectors.first().map_or_else(|| self.hidden_size().unwrap_or(0), Vec::len);
-        output.matrix = Some(matrix(vectors, n_columns)?);
-        output.encodings = encodings;
-        Ok(output)
-    }
-
-    /// What the model's task gives for texts: [`Output::items`], best first, and the logits in [`Output::matrix`].
-    ///
-    /// # Errors
-    /// - Those of [`Self::tokenize`].
-    /// - [`Error::Unsupported`]: the model has no head, or one whose answers this version does not make; its raw
-    ///   outputs can still be had.
-    /// - [`Error::Runtime`]: ONNX Runtime failed.
-    pub fn infer(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
-        if !self.classifies() && !call.with_raw_outputs {
-            return Err(Error::Unsupported(format!(
-                "task {} gives no labels of texts; encode gives vectors, and raw outputs (ERNIE_OUTPUT_RAW, --raw) what \
-                 the head gives",
-                self.task.name()
-            )));
-        }
-        let encodings = self.tokenize_whole(inputs, call)?;
-        self.infer_encoded(encodings, call)
-    }
-
-    /// The same for texts that are token ids already, as [`Self::tokenize`] gives them.
-    ///
-    /// # Errors
-    /// - [`Error::InvalidArgument`]: a text without tokens, with more than the model takes, or with ids that it lacks.
-    /// - Those of [`Self::infer`], but for tokenizing.
-    pub fn infer_encoded(&self, encodings: Vec<Encoding>, call: &Call) -> Result<Output> {
-        self.check_encodings(&encodings)?;
-        let classifies = self.classifies();
-        let mut output = Output::default();
-        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); if classifies { encodings.len() } else { 0 }];
-        self.forward(&encodings, call, Wanted::default(), &mut output.raw_outputs, |index, row| {
-            if classifies {
-                let values = row.vector(OutputRole::Logits)?;
-                logits[index] = values.ok_or_else(|| Error::Unsupported("the graph gives no logits".into()))?.to_vec();
-            }
-            Ok(())
-        })?;
-        if classifies {
-            output.items = logits.iter().map(|values| self.items(values, call)).collect();
-            let n_columns = logits.first().map_or_else(|| self.n_labels(), Vec::len);
-            output.matrix = Some(matrix(logits, n_columns)?);
-        }
-        output.encodings = encodings;
-        Ok(output)
-    }
-
-    fn items(&self, logits: &[f32], call: &Call) -> Vec<Item> {
-        let problem = call.problem.or(self.spec.problem).unwrap_or_else(|| classify::default_problem(logits.len()));
-        classify::items(logits, problem, call.top_k.unwrap_or(usize::MAX), |id| self.label(id).to_owned())
     }
 
     /// Runs the graph on the caller's own tensors; all outputs, in the graph's order. A checkpoint takes padded rows:
@@ -354,16 +261,16 @@ impl Model {
         matches!(self.task, Task::SequenceClassification | Task::CrossEncoder | Task::MultipleChoice)
     }
 
+    /// Whether the model computes as paddle-ernie of 2021 does, and its scripts make answers of it.
+    fn is_seed(&self) -> bool {
+        self.tokenizer().is_ok_and(|tokenizer| matches!(tokenizer.scheme(), Scheme::Ernie | Scheme::ErnieTiny))
+    }
+
     fn binding(&self) -> Result<&Binding> {
         self.binding.as_ref().ok_or_else(|| {
             Error::Unsupported("this model was opened for tensors (task `tensors`): it takes no texts".into())
         })
     }
-}
-
-fn token_matrix(tokens: Option<(&[f32], usize)>) -> Result<Matrix> {
-    let (data, width) = tokens.ok_or_else(|| Error::Unsupported("this model's graph gives no token vectors".into()))?;
-    Ok(Matrix { n_rows: data.len() / width.max(1), n_columns: width, data: data.to_vec() })
 }
 
 fn matrix(rows: Vec<Vec<f32>>, n_columns: usize) -> Result<Matrix> {

@@ -40,9 +40,9 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// The graph of the network; its weights are given to the session by name.
-    pub(super) fn build(&self, dialect: Dialect, interface: Interface) -> BuiltGraph {
+    pub(super) fn build(&self, dialect: Dialect, interface: Interface, n_averaged_layers: usize) -> BuiltGraph {
         // Every release of the runtime checks that external data are there before it takes others in their place.
-        build(&self.architecture, &self.infos, ".", dialect, interface)
+        build(&self.architecture, &self.infos, ".", dialect, interface, n_averaged_layers)
     }
 }
 

@@ -44,6 +44,11 @@ impl Model {
             let reason = format!("option precision: {path} is a graph and runs as it was stored, not in {name}");
             return Err(Error::argument(reason));
         }
+        if options.average_layers > 1 {
+            let reason =
+                format!("option average_layers: {} is a graph that gives its last layer", graph_path.display());
+            return Err(Error::argument(reason));
+        }
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
         let session = Session::open(&graph_path, options)?;
@@ -52,6 +57,7 @@ impl Model {
             _ => Some(bind(&session, &spec, options)?),
         };
         let task = decide_task(&spec, binding.as_ref())?;
+        check_labels_of_graph(&spec, task, binding.as_ref(), options)?;
         name_missing_labels(&mut spec, task, binding.as_ref());
         let max_tokens = max_tokens(&spec, binding.as_ref(), options)?;
         let layout = Layout::Padded(policy(&facts, binding.as_ref(), options));
@@ -72,7 +78,8 @@ impl Model {
         check_labels(&mut spec, architecture, options)?;
         spec.dimensions = Dimensions::from(architecture);
         let tokenizer = open_tokenizer(&spec, options)?;
-        let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed);
+        check_averaged(architecture, options)?;
+        let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed, options.average_layers);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
         let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
         let network = NetworkLayout::new(&loaded, graph, options);
@@ -137,7 +144,7 @@ fn network_binding(network: &NetworkLayout) -> Binding {
 
 /// Labels that a config names are those of its own weights: elsewhere they are dropped where they do not fit. What a
 /// manifest says must fit its head.
-fn check_labels(spec: &mut ModelSpec, architecture: &Architecture, options: &Options) -> Result<()> {
+pub(super) fn check_labels(spec: &mut ModelSpec, architecture: &Architecture, options: &Options) -> Result<()> {
     let (n_names, n_labels) = (spec.labels.len(), architecture.n_labels());
     if let Some(manifest) = &spec.manifest
         && manifest.task != task_of_head(architecture.head).name()
@@ -145,13 +152,38 @@ fn check_labels(spec: &mut ModelSpec, architecture: &Architecture, options: &Opt
         let reason = format!("task {} with a head for task {}", manifest.task, task_of_head(architecture.head).name());
         return Err(Error::model(spec.dir.join(FILE_NAME), reason));
     }
-    if n_labels == 0 || options.weights.is_some() && n_names != n_labels {
+    let is_given = options.labels.is_some();
+    if !is_given && (n_labels == 0 || options.weights.is_some() && n_names != n_labels) {
         spec.labels.clear();
     } else if n_names > 0 && n_names != n_labels {
-        let path = spec.network.as_ref().map_or_else(|| spec.dir.join(FILE_NAME), |network| network.path.clone());
+        let of_config = || spec.network.as_ref().map(|network| network.path.clone());
+        let path = spec.labels_path.clone().or_else(of_config).unwrap_or_else(|| spec.dir.join(FILE_NAME));
         return Err(Error::model(path, format!("{n_names} labels are named, the head has {n_labels}")));
     }
     Ok(())
+}
+
+/// Labels that the caller names must be as many as the graph gives scores.
+fn check_labels_of_graph(spec: &ModelSpec, task: Task, binding: Option<&Binding>, options: &Options) -> Result<()> {
+    let classifies = matches!(task, Task::SequenceClassification | Task::TokenClassification | Task::CrossEncoder);
+    let width = binding.and_then(|b| b.outputs[b.output(OutputRole::Logits)?].info.dims.last().copied().flatten());
+    match (&options.labels, width) {
+        (Some(path), Some(width)) if classifies && width != spec.labels.len() => {
+            let reason = format!("{} labels are named, the graph gives {width} scores", spec.labels.len());
+            Err(Error::model(path, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_averaged(architecture: &Architecture, options: &Options) -> Result<()> {
+    match options.average_layers <= architecture.n_layers {
+        true => Ok(()),
+        false => Err(Error::argument(format!(
+            "option average_layers is {}, the model has {} layers",
+            options.average_layers, architecture.n_layers
+        ))),
+    }
 }
 
 /// The task that a head serves.

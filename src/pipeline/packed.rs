@@ -1,6 +1,6 @@
 //! Graphs of this library: texts without padding, and the usual padded tensors laid out as such.
 
-use super::forward::{Piece, TextOutputs, Wanted, as_floats};
+use super::forward::{Piece, Predicted, TextOutputs, Wanted, as_floats};
 use super::{Model, NetworkLayout};
 use crate::architecture::{Architecture, OutputNames};
 use crate::batch::rows::{PackedRows, PackedRun, Placed, Token, pack};
@@ -30,7 +30,7 @@ impl Chosen {
         self.first.push(start as i64);
         let n_kept = if wanted.tokens { text.n_tokens } else { 1 };
         self.kept.extend((text.first_token..text.first_token + n_kept).map(|token| token as i64));
-        if wanted.words {
+        if wanted.words != Predicted::Nothing {
             self.predicted.extend((0..n_kept).filter(|token| predicts(*token)).map(|token| (start + token) as i64));
         }
         self.kept_ends.push(self.kept.len());
@@ -60,8 +60,8 @@ impl Model {
         each: &mut dyn FnMut(usize, &TextOutputs<'_>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        // The 2021 code predicts words behind `[MASK]` only, the libraries after it all words.
-        let only_masks = network.architecture().output_names == OutputNames::PaddleErnie && !network.is_generator();
+        let is_seed = network.architecture().output_names == OutputNames::PaddleErnie && !network.is_generator();
+        let only_masks = wanted.words == Predicted::Masks || wanted.words == Predicted::Reference && is_seed;
         let mask_id = self.tokenizer().ok().and_then(|tokenizer| tokenizer.special_ids().mask);
         for run in pack(&lengths, &network.budget) {
             let mut chosen = Chosen::default();
@@ -143,7 +143,7 @@ impl Model {
         for run in pack(&vec![n_tokens; n_rows], &network.budget) {
             let mut chosen = Chosen::default();
             for text in &run.texts {
-                chosen.push(text, Wanted { tokens: true, words: true }, |_| true);
+                chosen.push(text, Wanted { tokens: true, words: Predicted::All }, |_| true);
             }
             let rows = PackedRows::new(&run, |text, number| given.token(text.index * n_tokens + number));
             let outputs = self.run_packed(network, &run, &rows, &chosen)?;
@@ -198,7 +198,7 @@ const INPUTS: &[(&str, &[&str])] = &[
     ("token_type_ids", &["token_type_ids", "sent_ids"]),
     ("position_ids", &["position_ids", "pos_ids"]),
     ("task_type_ids", &["task_type_ids", "task_ids"]),
-    ("attention_mask", &["attention_mask", "input_mask"]),
+    ("attention_mask", &["attention_mask", "input_mask", "mask"]),
 ];
 
 impl PaddedInputs {

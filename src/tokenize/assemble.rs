@@ -100,6 +100,7 @@ impl Frame {
                 options.add_special_tokens,
             );
             (encoding.truncated, encoding.window, encoding.n_windows) = (truncated, window, n_windows);
+            encoding.first_token = windows.first_token(window);
             out.push(encoding);
         }
         Ok(())

@@ -47,6 +47,8 @@ pub struct Encoding {
     pub window: usize,
     /// How many windows the text has; 1 unless it was too long and [`Truncation::Windows`] was asked for.
     pub n_windows: usize,
+    /// How many tokens of the text that is cut into windows (the pair, where there is one) come before this window.
+    pub first_token: usize,
 }
 
 impl Default for Encoding {
@@ -69,6 +71,7 @@ impl Encoding {
             input: 0,
             window: 0,
             n_windows: 1,
+            first_token: 0,
         }
     }
 
@@ -200,12 +203,12 @@ impl Default for EncodeOptions {
 }
 
 /// The content tokens of one text before special tokens are added.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pieces {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pieces {
     /// Token ids.
-    pub(crate) ids: Vec<i64>,
-    /// What each covers.
-    pub(crate) spans: Vec<Span>,
+    pub ids: Vec<i64>,
+    /// The bytes of the text that each covers.
+    pub spans: Vec<Span>,
 }
 
 impl Pieces {
@@ -222,8 +225,29 @@ impl Pieces {
     }
 
     /// Number of tokens.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Whether there is no token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Appends the tokens of a text that begins at byte `offset` of this one.
+    pub fn append(&mut self, other: &Self, offset: usize) {
+        self.ids.extend_from_slice(&other.ids);
+        let moved = |span: &Span| Span { begin: span.begin + offset, end: span.end + offset };
+        self.spans.extend(other.spans.iter().map(moved));
+    }
+
+    /// The first `n_tokens` tokens.
+    #[must_use]
+    pub fn first(&self, n_tokens: usize) -> Self {
+        let n_tokens = n_tokens.min(self.len());
+        Self { ids: self.ids[..n_tokens].to_vec(), spans: self.spans[..n_tokens].to_vec() }
     }
 
     /// What is cut where the first `n_tokens` are kept.

@@ -5,8 +5,8 @@
 //! without post-processor, cut, and only then framed, so that nothing is processed twice.
 
 use super::assemble::seed_only;
-use super::encoding::{ADDED_TOKEN, Truncated, truncated};
-use super::truncation::{Lengths, Limited};
+use super::encoding::{ADDED_TOKEN, Pieces, Truncated};
+use super::truncation::{Lengths, Limited, Windows};
 use super::{
     EncodeOptions, Encoding, Span, SpecialIds, SpecialTokensInDecoded, SpecialTokensInText, Texts, outside_vocabulary,
 };
@@ -14,12 +14,11 @@ use crate::bounded_file;
 use crate::error::{Error, Result, Source};
 use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tokenizers::{
-    ModelWrapper, NormalizedString, Normalizer, PostProcessor, PostProcessorWrapper, TruncationDirection,
-};
+use tokenizers::{ModelWrapper, NormalizedString, Normalizer, PostProcessor, PostProcessorWrapper};
 
 /// Largest file read; that of a vocabulary of 250,000 pieces has 17 MB.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -73,58 +72,75 @@ impl JsonTokenizer {
         Ok(Self { path, content, plain: OnceLock::new(), processor, special_ids, all_special, vocab_size })
     }
 
-    /// See [`Tokenizer::encode_windows`](super::Tokenizer::encode_windows).
-    pub(super) fn encode(
+    /// In Python an empty pair counts as none.
+    pub(super) fn keeps_pair_text(pair: &str) -> bool {
+        !pair.is_empty()
+    }
+
+    /// Truncates and adds what the file's post-processor adds. Appends one encoding, or one for each window.
+    pub(super) fn assemble(
         &self,
-        text: &str,
-        pair: Option<&str>,
+        first: &Pieces,
+        second: Option<&Pieces>,
         options: &EncodeOptions,
         out: &mut Vec<Encoding>,
     ) -> Result<()> {
         if options.seed_truncate_to.is_some() {
             return Err(seed_only());
         }
-        // In Python an empty pair counts as none.
-        let pair = pair.filter(|pair| !pair.is_empty());
-        let mut first = self.cut(text, options.special_tokens_in_text)?;
-        let mut second = pair.map(|pair| self.cut(pair, options.special_tokens_in_text)).transpose()?;
-        let lengths = Lengths { first: first.len(), second: second.as_ref().map(|second| second.len()) };
-        let mut truncated = [Truncated::default(); 2];
-        let mut others = Vec::new();
+        let lengths = Lengths { first: first.len(), second: second.map(Pieces::len) };
+        let mut windows = Windows::one(lengths);
         if let Some(max_tokens) = options.max_tokens {
             let n_added = if options.add_special_tokens { self.n_added_tokens(lengths.texts()) } else { 0 };
             match lengths.limit(max_tokens, n_added, options, Scheme::TokenizerJson)? {
-                Limited::Kept(kept) => {
-                    truncated[0] = truncate(&mut first, text, kept.first);
-                    if let (Some(second), Some(kept)) = (&mut second, kept.second) {
-                        truncated[1] = truncate(second, pair.unwrap_or_default(), kept);
-                    }
-                }
-                Limited::Windows(windows) => {
-                    let (room, step) = windows.room_and_step();
-                    let windowed = second.as_mut().unwrap_or(&mut first);
-                    windowed.truncate(room, room - step, TruncationDirection::Right);
-                    others = windowed.take_overflowing();
-                }
+                Limited::Kept(kept) => windows = Windows::one(kept),
+                Limited::Windows(found) => windows = found,
             }
         }
-        let n_windows = 1 + others.len();
-        for (window, other) in std::iter::once(None).chain(others.into_iter().map(Some)).enumerate() {
-            let (first, second) = match (other, &second) {
-                (None, _) => (first.clone(), second.clone()),
-                (Some(window), Some(_)) => (first.clone(), Some(window)),
-                (Some(window), None) => (window, None),
-            };
-            let framed = self.frame(first, second, options.add_special_tokens)?;
-            let mut encoding = self.checked(convert(&framed, text, pair.unwrap_or_default()), options)?;
+        let cut = |pieces: &Pieces, kept| if windows.is_one() { pieces.truncated(kept) } else { Truncated::default() };
+        let kept_of_pair = windows.last.second.unwrap_or(0);
+        let truncated = [
+            cut(first, windows.last.first),
+            second.map_or_else(Truncated::default, |second| cut(second, kept_of_pair)),
+        ];
+        let n_windows = windows.len();
+        for window in 0..n_windows {
+            let (range_1, range_2) = windows.ranges(window);
+            let part_2 = second.zip(range_2).map(|(second, range)| self.part(second, range));
+            let framed = self.frame(self.part(first, range_1), part_2, options.add_special_tokens)?;
+            let mut encoding = self.checked(convert(&framed), options)?;
             (encoding.truncated, encoding.window, encoding.n_windows) = (truncated, window, n_windows);
+            encoding.first_token = windows.first_token(window);
             out.push(encoding);
         }
         Ok(())
     }
 
-    /// The content tokens of one text.
-    fn cut(&self, text: &str, special: SpecialTokensInText) -> Result<tokenizers::Encoding> {
+    /// Some of a text's tokens, as the post-processor takes them.
+    fn part(&self, pieces: &Pieces, range: Range<usize>) -> tokenizers::Encoding {
+        let tokens = pieces.ids[range.clone()].iter().zip(&pieces.spans[range]);
+        let token = |(id, span): (&i64, &Span)| tokenizers::Token {
+            id: u32::try_from(*id).unwrap_or(u32::MAX),
+            value: self.token(*id).unwrap_or_default(),
+            offsets: (span.begin, span.end),
+        };
+        tokenizers::Encoding::from_tokens(tokens.map(token).collect(), 0)
+    }
+
+    /// The content tokens of one text, on its boundaries and never going back.
+    pub(super) fn cut(&self, text: &str, special: SpecialTokensInText) -> Result<Pieces> {
+        let encoding = self.encode_content(text, special)?;
+        let mut pieces = Pieces::default();
+        let mut last = Span::default();
+        for (&id, &(begin, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            let (begin, end) = (text.floor_char_boundary(begin), text.ceil_char_boundary(end));
+            last = Span { begin: begin.max(last.begin), end: end.max(last.end) };
+            pieces.push(i64::from(id), last.begin, last.end);
+        }
+        Ok(pieces)
+    }
+
+    fn encode_content(&self, text: &str, special: SpecialTokensInText) -> Result<tokenizers::Encoding> {
         let tokenizer = match special {
             SpecialTokensInText::Recognize => &self.content,
             SpecialTokensInText::Plain => self.plain.get_or_init(|| {
@@ -269,43 +285,22 @@ fn failed(path: &Path, source: Source) -> Error {
     Error::model_from(path, "not a usable tokenizer.json", source)
 }
 
-/// Keeps the first tokens of those of `text` and tells what was cut. That is thrown away, because merging would combine it
-/// with everything else.
-fn truncate(encoding: &mut tokenizers::Encoding, text: &str, n_tokens: usize) -> Truncated {
-    let offsets = encoding.get_offsets().get(n_tokens..).unwrap_or_default();
-    let spans: Vec<Span> = offsets.iter().map(|&(begin, end)| on_boundaries(text, begin, end)).collect();
-    if encoding.len() > n_tokens {
-        encoding.truncate(n_tokens, 0, TruncationDirection::Right);
-        drop(encoding.take_overflowing());
-    }
-    truncated(&spans)
-}
-
-fn on_boundaries(text: &str, begin: usize, end: usize) -> Span {
-    Span { begin: text.floor_char_boundary(begin), end: text.ceil_char_boundary(end) }
-}
-
-fn convert(framed: &tokenizers::Encoding, text: &str, pair: &str) -> Encoding {
+fn convert(framed: &tokenizers::Encoding) -> Encoding {
     let mut encoding = Encoding::with_capacity(framed.len());
     encoding.input_ids.extend(framed.get_ids().iter().map(|&id| i64::from(id)));
     encoding.token_type_ids.extend(framed.get_type_ids().iter().map(|&id| i64::from(id)));
     encoding.attention_mask.resize(framed.len(), 1);
     let added = framed.get_special_tokens_mask();
-    let mut last = [Span::default(); 2];
     for (index, sequence) in framed.get_sequence_ids().into_iter().enumerate() {
-        let (sequence, source) = match sequence {
-            _ if added.get(index) == Some(&1) => (ADDED_TOKEN, ""),
-            Some(0) => (0, text),
-            Some(_) => (1, pair),
-            None => (ADDED_TOKEN, ""),
+        let sequence = match sequence {
+            _ if added.get(index) == Some(&1) => ADDED_TOKEN,
+            Some(0) => 0,
+            Some(_) => 1,
+            None => ADDED_TOKEN,
         };
         let (begin, end) = framed.get_offsets().get(index).copied().unwrap_or_default();
-        let mut span = on_boundaries(source, begin, end);
-        if let Some(last) = last.get_mut(usize::from(sequence)) {
-            span = Span { begin: span.begin.max(last.begin), end: span.end.max(last.end) };
-            *last = span;
-        }
-        encoding.offsets.push(span);
+        let is_added = sequence == ADDED_TOKEN;
+        encoding.offsets.push(if is_added { Span::default() } else { Span { begin, end } });
         encoding.sequence.push(sequence);
     }
     encoding

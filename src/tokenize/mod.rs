@@ -23,6 +23,7 @@ mod encoding;
 mod ernie;
 mod ernie_m;
 mod ernie_tiny;
+mod final_text;
 #[cfg(feature = "test-hooks")]
 pub(crate) mod hooks;
 #[cfg(feature = "ernie-tiny")]
@@ -46,16 +47,16 @@ mod wordpiece;
 mod words;
 
 pub use encoding::{
-    ADDED_TOKEN, DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, Span, SpecialTokensInDecoded, SpecialTokensInText,
-    Truncated, Truncation,
+    ADDED_TOKEN, DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, Pieces, Span, SpecialTokensInDecoded,
+    SpecialTokensInText, Truncated, Truncation,
 };
 
+pub use final_text::FinalText;
 pub use text_units::{TextUnit, convert_spans};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::{Scheme, TokenizerSpec};
 use assemble::Frame;
-use encoding::Pieces;
 use vocab::Vocab;
 
 /// Turns texts into ids and back. Immutable, `Send + Sync`; share it in an `Arc`.
@@ -78,6 +79,7 @@ struct Own {
     vocab: Vocab,
     cutter: Cutter,
     frame: Frame,
+    lowercases: bool,
 }
 
 /// How a text becomes pieces.
@@ -144,12 +146,60 @@ impl Tokenizer {
         options: &EncodeOptions,
         out: &mut Vec<Encoding>,
     ) -> Result<()> {
+        let special = options.special_tokens_in_text;
+        let first = self.cut(text, special)?;
+        let second = pair.map(|pair| self.cut_pair(pair, special)).transpose()?.flatten();
+        self.assemble(&first, second.as_ref(), options, out)
+    }
+
+    /// The same of a pair; `None` where an empty one counts as none, as in the fast tokenizers.
+    ///
+    /// # Errors
+    /// * Those of [`cut`](Self::cut).
+    pub fn cut_pair(&self, pair: &str, special_tokens_in_text: SpecialTokensInText) -> Result<Option<Pieces>> {
+        match self.keeps_pair_text(pair) {
+            true => self.cut(pair, special_tokens_in_text).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The content tokens of one text, which any number of encodings may be made of.
+    ///
+    /// # Errors
+    /// * [`Error::Unsupported`]: the `tokenizer.json` cannot treat special tokens as plain text.
+    pub fn cut(&self, text: &str, special_tokens_in_text: SpecialTokensInText) -> Result<Pieces> {
+        match &self.engine {
+            Engine::Own(own) => Ok(own.cut(text, special_tokens_in_text)),
+            Engine::Json(json) => json.cut(text, special_tokens_in_text),
+        }
+    }
+
+    /// Truncates the tokens of a text and its pair, adds special tokens and appends to `out` what that gives: one encoding,
+    /// or windows. After an error nothing was appended.
+    ///
+    /// # Errors
+    /// * Those of [`encode_windows`](Self::encode_windows).
+    pub fn assemble(
+        &self,
+        first: &Pieces,
+        second: Option<&Pieces>,
+        options: &EncodeOptions,
+        out: &mut Vec<Encoding>,
+    ) -> Result<()> {
         let n_before = out.len();
         let done = match &self.engine {
-            Engine::Own(own) => own.encode(text, pair, options, out),
-            Engine::Json(json) => json.encode(text, pair, options, out),
+            Engine::Own(own) => own.frame.assemble(first, second, options, out),
+            Engine::Json(json) => json.assemble(first, second, options, out),
         };
         done.inspect_err(|_| out.truncate(n_before))
+    }
+
+    /// Whether a pair with this text is a pair at all: the fast tokenizers take an empty string for none.
+    fn keeps_pair_text(&self, pair: &str) -> bool {
+        match &self.engine {
+            Engine::Own(own) => own.frame.keeps_pair_text(pair),
+            Engine::Json(_) => json::JsonTokenizer::keeps_pair_text(pair),
+        }
     }
 
     /// Writes ids as text: pieces beginning with `##` are joined to what is before them, the rest is separated by
@@ -218,6 +268,27 @@ impl Tokenizer {
         }
     }
 
+    /// Whether words of ASCII letters are lower-cased; `false` where a `tokenizer.json` decides.
+    #[must_use]
+    pub fn lowercases(&self) -> bool {
+        match &self.engine {
+            Engine::Own(own) => own.lowercases,
+            Engine::Json(_) => false,
+        }
+    }
+
+    /// Whether the token goes on with the word of the token before it, which ends where this one begins.
+    #[must_use]
+    pub fn continues_word(&self, id: i64) -> bool {
+        match &self.engine {
+            Engine::Own(own) => match self.scheme {
+                Scheme::ErnieTiny | Scheme::ErnieM(_) => own.vocab.token(id).is_some_and(is_inside_of_word),
+                _ => own.vocab.token(id).is_some_and(|token| token.starts_with("##")),
+            },
+            Engine::Json(json) => json.token(id).is_some_and(|token| token.starts_with("##")),
+        }
+    }
+
     /// The scheme.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
@@ -280,21 +351,21 @@ impl Own {
                 Cutter::Ernie(Box::new(ernie::ErnieCutter::new(&vocab, spec, frame.unk)))
             }
         };
-        Ok(Self { vocab, cutter, frame })
+        Ok(Self { vocab, cutter, frame, lowercases: spec.lowercase })
     }
 
-    fn encode(&self, text: &str, pair: Option<&str>, options: &EncodeOptions, out: &mut Vec<Encoding>) -> Result<()> {
-        let cut = |text: &str| {
-            let mut pieces = self.cutter.cut(text, options.special_tokens_in_text, &self.vocab);
-            if options.special_tokens_in_text == SpecialTokensInText::Plain {
-                special::remove_from_plain(&mut pieces.ids, &self.frame.all_special, self.frame.unk);
-            }
-            pieces
-        };
-        let first = cut(text);
-        let second = pair.filter(|pair| self.frame.keeps_pair_text(pair)).map(cut);
-        self.frame.assemble(&first, second.as_ref(), options, out)
+    fn cut(&self, text: &str, special: SpecialTokensInText) -> Pieces {
+        let mut pieces = self.cutter.cut(text, special, &self.vocab);
+        if special == SpecialTokensInText::Plain {
+            special::remove_from_plain(&mut pieces.ids, &self.frame.all_special, self.frame.unk);
+        }
+        pieces
     }
+}
+
+/// Whether a SentencePiece token lies inside a word: letters or digits of a script that separates words.
+fn is_inside_of_word(token: &str) -> bool {
+    token.chars().all(|c| c.is_alphanumeric() && !unicode::is_cjk(c) && !matches!(c as u32, 0x3040..=0x30FF))
 }
 
 /// The error for an id that no token has.

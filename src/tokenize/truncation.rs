@@ -144,9 +144,9 @@ impl Windows {
         self.last.second.unwrap_or(self.last.first)
     }
 
-    /// Tokens of a window, and by how many the next one begins later.
-    pub(super) fn room_and_step(&self) -> (usize, usize) {
-        (self.room, self.step)
+    /// Where a window begins in the text that is cut.
+    pub(super) fn first_token(&self, window: usize) -> usize {
+        window.saturating_mul(self.step)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -155,7 +155,7 @@ impl Windows {
 
     /// The tokens of the text and of the pair in a window.
     pub(super) fn ranges(&self, window: usize) -> (Range<usize>, Option<Range<usize>>) {
-        let begin = window * self.step;
+        let begin = self.first_token(window);
         let range = begin..begin.saturating_add(self.room).min(self.windowed());
         match self.last.second {
             Some(_) => (0..self.last.first, Some(range)),

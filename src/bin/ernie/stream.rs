@@ -73,7 +73,7 @@ impl Engine {
         let most_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir, spec.scheme)?)?;
         let tokenizer = Tokenizer::open(&spec)?;
         // What no text can change is found out before the first one.
-        let encode_options = encode_options(&options, &Call::default(), most_tokens)?;
+        let encode_options = encode_options(&options, &Call::default(), most_tokens, Truncation::Truncate)?;
         tokenizer.encode_windows("", None, &encode_options, &mut Vec::new())?;
         Ok(Self::Tokenizer(Box::new(tokenizer), Box::new(options), most_tokens))
     }
@@ -83,7 +83,7 @@ impl Engine {
             Self::Model(model) if kind == Kind::Encode => model.encode(inputs, call),
             Self::Model(model) => model.infer(inputs, call),
             Self::Tokenizer(tokenizer, options, most_tokens) => {
-                let encode_options = encode_options(options, call, *most_tokens)?;
+                let encode_options = encode_options(options, call, *most_tokens, Truncation::Truncate)?;
                 let encodings = encode_all(tokenizer, inputs, &encode_options, options.n_threads)?;
                 Ok(Output { encodings, ..Output::default() })
             }
@@ -96,7 +96,7 @@ impl Engine {
                 let first = output.encodings.partition_point(|encoding| encoding.input < index);
                 let mut windows = output.encodings[first..].iter().take_while(|encoding| encoding.input == index);
                 match options.truncation {
-                    Truncation::Windows => records::windows(windows, tokenizer),
+                    Some(Truncation::Windows) => records::windows(windows, tokenizer),
                     _ => windows.next().map_or_else(Object::default, |encoding| records::tokens(encoding, tokenizer)),
                 }
             }

@@ -1,0 +1,48 @@
+//! Logits over the vocabulary -> the likeliest words.
+
+use super::{best, log_sum_exp};
+
+/// A word with its probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Word {
+    pub(crate) id: usize,
+    pub(crate) log_probability: f32,
+}
+
+/// The likeliest words among those that `counts`; probabilities are of the whole vocabulary.
+pub(crate) fn top(logits: &[f32], top_k: usize, counts: impl Fn(usize) -> bool) -> Vec<Word> {
+    let sum = log_sum_exp(logits);
+    let words = logits.iter().copied().enumerate().filter(|(id, _)| counts(*id));
+    let word = |(id, logit): (usize, f32)| Word { id, log_probability: (f64::from(logit) - sum) as f32 };
+    best(words, top_k).into_iter().map(word).collect()
+}
+
+/// Mean and sum of the log probabilities of a candidate's tokens, each in a place of its own.
+pub(crate) fn candidate<'a>(rows: impl Iterator<Item = &'a [f32]>, ids: &[usize]) -> Option<(f32, f32)> {
+    let mut sum = 0.0;
+    for (row, id) in rows.zip(ids) {
+        sum += f64::from(*row.get(*id)?) - log_sum_exp(row);
+    }
+    Some(((sum / ids.len().max(1) as f64) as f32, sum as f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_chosen_among_those_that_count_with_their_share_of_all() {
+        let logits = [0.0, 3.0_f32.ln(), 0.0, 1.0_f32.ln()];
+        let words = top(&logits, 2, |id| id != 1);
+        assert_eq!(words.iter().map(|word| word.id).collect::<Vec<_>>(), [0, 2]);
+        assert!((words[0].log_probability.exp() - 1.0 / 6.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_candidate_of_several_tokens_has_the_mean_of_their_log_probabilities() {
+        let rows: [&[f32]; 2] = [&[0.0, 0.0], &[0.0, 3.0_f32.ln()]];
+        let (mean, sum) = candidate(rows.into_iter(), &[0, 1]).unwrap();
+        assert!((sum - (0.5_f32 * 0.75).ln()).abs() < 1e-6 && (mean - sum / 2.0).abs() < 1e-6);
+        assert_eq!(candidate(rows.into_iter(), &[0, 7]), None);
+    }
+}
