@@ -11,6 +11,7 @@ mod encode;
 mod encodings;
 pub mod export;
 mod extract;
+mod findings;
 mod forward;
 mod infer;
 mod network;

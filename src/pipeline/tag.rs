@@ -1,5 +1,7 @@
 //! Texts -> entities, or labels of words.
 
+use std::ops::Range;
+
 use super::encodings::of_input;
 use super::forward::Wanted;
 use super::{Call, Input, Item, Model, Output, Tags, Words, encode_options, windows};
@@ -86,9 +88,7 @@ impl Model {
             words.map(|(word, prediction)| self.tagged_word(text, word, prediction.as_ref())).collect()
         } else {
             let found = entities(&predictions, &TagScheme::of(&self.spec.labels));
-            let bytes = |words: &std::ops::Range<usize>| {
-                text.words[words.start].bytes.start..text.words[words.end - 1].bytes.end
-            };
+            let bytes = |words: &Range<usize>| text.words[words.start].bytes.start..text.words[words.end - 1].bytes.end;
             let item = |entity: crate::heads::tag::Entity| Item {
                 id: entity.label as i64,
                 score: entity.score,
@@ -116,7 +116,7 @@ impl Model {
 
 impl Worded<'_> {
     /// An item for these bytes; separators are no part of what was found.
-    fn item(&self, bytes: std::ops::Range<usize>) -> Item {
+    fn item(&self, bytes: Range<usize>) -> Item {
         let text = &self.text[bytes.clone()];
         let text = if self.is_separated { text.replace(SEPARATOR, "") } else { text.to_owned() };
         Item { text, begin: bytes.start, end: bytes.end, ..Item::default() }
@@ -138,7 +138,13 @@ fn worded<'a>(
     let mut found = Worded { text, words: Vec::new(), is_separated };
     if !is_separated {
         let pieces = tokenizer.cut(text, special)?;
-        found.words = joined_words(tokenizer, &pieces);
+        let bytes = |tokens: &Range<usize>| {
+            let spans = &pieces.spans[tokens.clone()];
+            let begin = spans.iter().map(|span| span.begin).min().unwrap_or(0);
+            begin..spans.iter().map(|span| span.end).max().unwrap_or(begin)
+        };
+        let word = |tokens: Range<usize>| Word { bytes: bytes(&tokens), tokens };
+        found.words = tokenizer.words(&pieces).into_iter().map(word).collect();
         return Ok((pieces, found));
     }
     let mut pieces = Pieces::default();
@@ -150,22 +156,4 @@ fn worded<'a>(
         begin += part.len() + SEPARATOR.len_utf8();
     }
     Ok((pieces, found))
-}
-
-/// Words as the tokenizer finds them: pieces that go on with a word and touch it belong to it.
-fn joined_words(tokenizer: &Tokenizer, pieces: &Pieces) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    for (token, (id, span)) in pieces.ids.iter().zip(&pieces.spans).enumerate() {
-        match words.last_mut() {
-            Some(word)
-                if span.begin <= word.bytes.end && (word.bytes.is_empty() || tokenizer.continues_word(*id))
-                    || span.begin < word.bytes.end =>
-            {
-                word.tokens.end = token + 1;
-                word.bytes.end = word.bytes.end.max(span.end);
-            }
-            _ => words.push(Word { tokens: token..token + 1, bytes: span.begin..span.end }),
-        }
-    }
-    words
 }

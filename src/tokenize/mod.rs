@@ -8,7 +8,7 @@
 //! text; `ernie`, `bert`, `ernie_tiny` and `ernie_m` are the schemes of our own, the last two over `sentencepiece` models
 //! and `ernie_tiny` over `jieba` (the only place naming the `jieba-rs` crate); `json` runs `tokenizer.json` files (the only
 //! place naming the `tokenizers` crate); `truncation` decides what is kept, `assemble` cuts and adds special tokens,
-//! `decode` is the way back; `case` and `unicode` know characters, `alignment` and `places` lead normalised text back to the
+//! `decode` is the way back; `whole_words` tells which tokens make a word; `case` and `unicode` know characters, `alignment` and `places` lead normalised text back to the
 //! caller's, `text_units` counts in code points or UTF-16.
 //!
 //! Invariants: offsets are bytes of the caller's text, on character boundaries, and do not go back; the cost is
@@ -43,6 +43,7 @@ mod unicode;
 #[rustfmt::skip]
 mod unicode_tables;
 mod vocab;
+mod whole_words;
 mod wordpiece;
 mod words;
 
@@ -277,18 +278,6 @@ impl Tokenizer {
         }
     }
 
-    /// Whether the token goes on with the word of the token before it, which ends where this one begins.
-    #[must_use]
-    pub fn continues_word(&self, id: i64) -> bool {
-        match &self.engine {
-            Engine::Own(own) => match self.scheme {
-                Scheme::ErnieTiny | Scheme::ErnieM(_) => own.vocab.token(id).is_some_and(is_inside_of_word),
-                _ => own.vocab.token(id).is_some_and(|token| token.starts_with("##")),
-            },
-            Engine::Json(json) => json.token(id).is_some_and(|token| token.starts_with("##")),
-        }
-    }
-
     /// The scheme.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
@@ -361,11 +350,6 @@ impl Own {
         }
         pieces
     }
-}
-
-/// Whether a SentencePiece token lies inside a word: letters or digits of a script that separates words.
-fn is_inside_of_word(token: &str) -> bool {
-    token.chars().all(|c| c.is_alphanumeric() && !unicode::is_cjk(c) && !matches!(c as u32, 0x3040..=0x30FF))
 }
 
 /// The error for an id that no token has.

@@ -117,7 +117,7 @@ fn folder_of(scheme: Scheme) -> &'static str {
     }
 }
 
-fn open(scheme: Scheme) -> Tokenizer {
+pub(super) fn open(scheme: Scheme) -> Tokenizer {
     let dir = model_dir();
     std::fs::write(dir.path().join("tokenizer.json"), bert_json()).unwrap();
     Tokenizer::open(&TokenizerSpec::with_defaults(&dir.path().join(folder_of(scheme)), scheme)).unwrap()
