@@ -36,7 +36,8 @@
 #define ERNIE_VERSION_STRING "0.1.0"
 
 /* Initialisers: the struct's size, and 0 for everything else. */
-#define ERNIE_CALL_INIT { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_CALL_INIT \
+    { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 } }
 #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
 #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
 #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -184,7 +185,8 @@
 #define ERNIE_NORMALIZE_L2 1
 
 /*
- As the model's options say.
+ As the model's options say; where they say nothing, windows for reading comprehension and extraction (but for calls that
+ want raw outputs), else `ERNIE_TRUNCATION_TRUNCATE`.
  */
 #define ERNIE_TRUNCATION_DEFAULT 0
 
@@ -215,8 +217,8 @@
 #define ERNIE_TRUNCATION_ONLY_SECOND 5
 
 /*
- Nothing is cut: the pair, or a text without pair, is given in windows (`ernie_call.doc_stride`), each with all of the
- other. Only `ernie_tokenizer_encode` gives windows.
+ Nothing is cut: the pair, or a text without pair, goes through in windows (`ernie_call.doc_stride`), each with all of the
+ other, and what they give is put together: `ernie_infer` says how.
  */
 #define ERNIE_TRUNCATION_WINDOWS 6
 
@@ -256,7 +258,74 @@
 #define ERNIE_PROBLEM_REGRESSION 3
 
 /*
- Bit of `ernie_call.outputs`: the vectors of all tokens, for `ernie_result_token_matrix`.
+ One input that cannot be answered fails the call.
+ */
+#define ERNIE_ERRORS_CALL 0
+
+/*
+ It has no findings, a row of NaN and no tokens; `ernie_result_error` says why, and the others are answered.
+ */
+#define ERNIE_ERRORS_INPUT 1
+
+/*
+ Words stand between bytes 0x02 where the text has such a byte, else they are those of the tokenizer.
+ */
+#define ERNIE_WORDS_AUTO 0
+
+/*
+ Words stand between bytes 0x02, as in the data of paddle-ernie; each is tokenized alone.
+ */
+#define ERNIE_WORDS_SEPARATED 1
+
+/*
+ Words are those of the tokenizer: pieces of a word belong together.
+ */
+#define ERNIE_WORDS_FOUND 2
+
+/*
+ Token classification gives entities, by the labels' names; of a model whose labels have no names, words.
+ */
+#define ERNIE_TAGS_ENTITIES 0
+
+/*
+ It gives an item for each word, also for words without a prediction (`id` -1).
+ */
+#define ERNIE_TAGS_WORDS 1
+
+/*
+ An answer is what the reference prints. The script of paddle-ernie cannot find some tokens again in the passage
+ (unknown words, accents) and prints everything between two ideographs; else as `ERNIE_ANSWER_TOKENS`.
+ */
+#define ERNIE_ANSWER_REFERENCE 0
+
+/*
+ An answer is what its tokens cover.
+ */
+#define ERNIE_ANSWER_TOKENS 1
+
+/*
+ Every question has an answer.
+ */
+#define ERNIE_NO_ANSWER_NEVER 0
+
+/*
+ No answer (`id` -1, no text) is one of the answers, with its score, as in SQuAD 2.0.
+ */
+#define ERNIE_NO_ANSWER_ALLOWED 1
+
+/*
+ Prompts of what belongs to a finding X are `X的Y`.
+ */
+#define ERNIE_SCHEMA_CHINESE 0
+
+/*
+ They are `Y of X`.
+ */
+#define ERNIE_SCHEMA_ENGLISH 1
+
+/*
+ Bit of `ernie_call.outputs`: the vectors of all tokens, or the logits of all words of token classification, for
+ `ernie_result_token_matrix`.
  */
 #define ERNIE_OUTPUT_TOKENS 1
 
@@ -383,6 +452,16 @@
 #define ERNIE_DECODE_GENERATED 2
 
 /*
+ The cosine of the angle between two vectors; 0 where one of them is zero.
+ */
+#define ERNIE_SIMILARITY_COSINE 0
+
+/*
+ The dot product.
+ */
+#define ERNIE_SIMILARITY_DOT 1
+
+/*
  A model, ready to run. `const` functions may be called from any number of threads at the same time.
  */
 typedef struct ernie_model ernie_model;
@@ -432,11 +511,12 @@ typedef struct ernie_str {
 } ernie_str;
 
 /*
- One finding: a label with its score and, where it lies in the text, its place.
+ One finding: a label, an entity, an answer, a word of a `[MASK]`, a candidate. `ernie_infer` and `ernie_rank` say which
+ fields a task fills; the others are 0 or empty.
  */
 typedef struct ernie_item {
     /*
-     The label's id.
+     The label's id, or the token's, or the candidate's index, or the number of the schema's name; -1 for none.
      */
     int64_t id;
     /*
@@ -444,11 +524,11 @@ typedef struct ernie_item {
      */
     float score;
     /*
-     Always 0.
+     Which of several things that were asked it answers: the number of the `[MASK]`, from 0.
      */
-    uint32_t reserved;
+    uint32_t group;
     /*
-     The label's name; empty where the model has no names.
+     What was found: the characters of the text, the token, the candidate; of a classification the label's name.
      */
     struct ernie_str text;
     /*
@@ -459,6 +539,31 @@ typedef struct ernie_item {
      One past the last byte in the caller's text; equal to `begin` where the item has no place.
      */
     size_t end;
+    /*
+     What kind of finding it is: a label's name, an entity's type, a name of the schema; empty where there is none.
+     */
+    struct ernie_str label;
+    /*
+     Index of the item of the same list that this one belongs to; -1 where it belongs to the text.
+     */
+    int64_t parent;
+    /*
+     Which text `begin` and `end` count in: `ERNIE_SEQUENCE_TEXT` or `ERNIE_SEQUENCE_PAIR`.
+     */
+    uint32_t sequence;
+    /*
+     Always 0.
+     */
+    uint32_t reserved;
+    /*
+     What the model says of the first token: a logit (reading comprehension), a probability (extraction); the log probability of a
+     word of a `[MASK]`, of a candidate the sum over its tokens.
+     */
+    float begin_score;
+    /*
+     What the model says of the last token.
+     */
+    float end_score;
 } ernie_item;
 
 /*
@@ -694,7 +799,7 @@ typedef struct ernie_call {
      */
     uint32_t outputs;
     /*
-     Labels in a result at most; 0 = all.
+     Findings of an input at most: labels, answers, words of each `[MASK]` (0 = 5), candidates; 0 = all.
      */
     uint32_t top_k;
     /*
@@ -712,6 +817,63 @@ typedef struct ernie_call {
      and `ernie-tiny`, with no other truncation; 0 = as the options say. `max_tokens` holds besides.
      */
     size_t seed_truncate_to;
+    /*
+     `ERNIE_ERRORS_...`: whether one bad input fails the call.
+     */
+    uint32_t errors;
+    /*
+     Labels, entities and extracted findings count above this probability; 0 = 0.5 for extraction, none for the others.
+     */
+    float threshold;
+    /*
+     Token classification, `ERNIE_WORDS_...`: how a text falls into words.
+     */
+    uint32_t words;
+    /*
+     Token classification, `ERNIE_TAGS_...`: what it gives.
+     */
+    uint32_t tags;
+    /*
+     Reading comprehension, `ERNIE_ANSWER_...`: which characters are an answer.
+     */
+    uint32_t answer_span;
+    /*
+     Reading comprehension, `ERNIE_NO_ANSWER_...`: whether a question may have none.
+     */
+    uint32_t no_answer;
+    /*
+     Cloze: 1 = only tokens that are words of their own, no pieces and no special tokens; 0 = all.
+     */
+    uint32_t whole_words;
+    /*
+     Extraction, `ERNIE_SCHEMA_...`: in which language prompts are put together.
+     */
+    uint32_t schema_language;
+    /*
+     Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20.
+     */
+    size_t n_best;
+    /*
+     Reading comprehension: tokens of an answer at most; 0 = 100.
+     */
+    size_t max_answer_tokens;
+    /*
+     Reading comprehension: tokens of a question at most, the rest is cut; 0 = 64, with raw outputs no limit.
+     */
+    size_t max_question_tokens;
+    /*
+     Cloze: the words that may stand for a `[MASK]`, of one token or several; NULL = all of the vocabulary.
+     */
+    const struct ernie_str *candidates;
+    /*
+     The number of candidates.
+     */
+    size_t n_candidates;
+    /*
+     Extraction: what is looked for, as JSON: a name, a list of names and objects, or an object of names with what belongs
+     to them (`["人物", {"竞赛名称": ["主办方", "时间"]}]`). Empty: the text is a prompt and its pair what is searched.
+     */
+    struct ernie_str schema;
 } ernie_call;
 
 /*
@@ -912,7 +1074,7 @@ void ernie_options_free(struct ernie_options *options);
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
  - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
    the model has
- - `truncation`: `truncate` (default), `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+ - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`, `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
    `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
  - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
  - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
@@ -923,6 +1085,9 @@ void ernie_options_free(struct ernie_options *options);
    `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
    for any model with `ernie_infer_tensors` only
  - `problem`: `auto` (default), `single_label`, `multi_label`, `regression`
+ - `labels`: the names of labels, a file of the model's directory or a path: JSON `{"name": id}`, `{"id": "name"}` or
+   `["name", ...]`, or lines `name` or `name<TAB>id`; default: those of the config, else of `label_map.json`
+ - `average_layers`: tokens' vectors are the mean of so many of the last layers; default 1
  - `graph`: run this graph of the directory; default: the checkpoint, else `model.onnx` or the only `.onnx` file
  - `inputs`, `outputs`: names of the graph by role, where they are not the usual ones: `input_ids=x,token_type_ids=y`
 
@@ -950,7 +1115,7 @@ struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
 
 /*
  The number of entries: one for each input that the call was given, or for each window where `ernie_tokenizer_encode` was
- asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for tensors and decoded text, 0 for NULL.
+ asked for them, or for each token of `ernie_tokenizer_tokens`; 1 for `ernie_rank`, tensors and decoded text, 0 for NULL.
 
  # Safety
  - `result` is NULL or live.
@@ -958,7 +1123,33 @@ struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
 size_t ernie_result_count(const struct ernie_result *result);
 
 /*
- The findings of input `index`, best first: `items` receives an array of `n_items`.
+ The number of encodings, which `ernie_result_tokens`, `ernie_result_fragment` and `ernie_result_tensor` count by: as many as
+ entries, or more where inputs went through in windows; those of an input follow one another, `ernie_tokens.input` says
+ which it is. 0 where the call gives no tokens, and for NULL.
+
+ # Safety
+ - `result` is NULL or live.
+ */
+size_t ernie_result_encoding_count(const struct ernie_result *result);
+
+/*
+ What is wrong with input `index` of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
+ `ERNIE_ERROR_...`, `message` (may be NULL) what and where; it lives as long as the result. Without that flag every
+ input of a result is `ERNIE_OK`.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or no such input).
+
+ # Safety
+ - `result` is NULL or live; `code` and `message` are NULL or writable.
+ */
+struct ernie_status *ernie_result_error(const struct ernie_result *result,
+                                        size_t index,
+                                        int32_t *code,
+                                        struct ernie_str *message);
+
+/*
+ The findings of input `index`, best first; entities and extracted ones in the order of the text: `items` receives an
+ array of `n_items`.
 
  Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call gives none).
 
@@ -971,17 +1162,20 @@ struct ernie_status *ernie_result_items(const struct ernie_result *result,
                                         size_t *n_items);
 
 /*
- A row for each input: vectors of `ernie_encode`, logits of `ernie_infer`.
+ A row for each input: vectors of `ernie_encode`, numbers of `ernie_infer` (which says what they are); of `ernie_rank` a
+ row for each candidate.
 
  Errors: `INVALID_ARGUMENT` (NULL, or the call gives no matrix).
 
  # Safety
  - `result` is NULL or live; `matrix` is NULL or writable.
  */
-struct ernie_status *ernie_result_matrix(const struct ernie_result *result, struct ernie_matrix *matrix);
+struct ernie_status *ernie_result_matrix(const struct ernie_result *result,
+                                         struct ernie_matrix *matrix);
 
 /*
- The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`.
+ The vectors of the tokens of input `index`, special tokens included: `[n_tokens, hidden_size]`. Of `ernie_infer` with a
+ token classifier: the logits of its words that have a prediction, `[n_words, n_labels]`.
 
  Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call was made without `ERNIE_OUTPUT_TOKENS`).
 
@@ -993,7 +1187,7 @@ struct ernie_status *ernie_result_token_matrix(const struct ernie_result *result
                                                struct ernie_matrix *matrix);
 
 /*
- The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the input of a call
+ The number of tensors of entry `index`: 0 for the only entry of `ernie_infer_tensors`, else the encoding of a call
  with `ERNIE_OUTPUT_RAW`. 0 where there are none.
 
  # Safety
@@ -1270,50 +1464,32 @@ struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
                                            struct ernie_tokenizer **tokenizer);
 
 /*
- Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
- `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
- nothing of `inputs` is kept.
+ What the model's task gives for texts. `call` may be NULL. The caller frees the result; nothing of `inputs` is kept.
 
- The same text gives the same vector alone and in any batch.
+ `ernie_result_items` gives the findings of each input, `ernie_result_matrix` numbers with a row for each:
 
- Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
- those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
+ - `sequence_classification`, `cross_encoder`, `multiple_choice` (a choice is the pair of its question): labels, best
+   first; the logits. In windows: by the mean of the windows' logits.
+ - `token_classification`: entities in the order of the text, `label` the type, `text` the characters; or with
+   `ERNIE_TAGS_WORDS` every word with its label. A word's logits are the mean of its tokens'. No matrix. In windows: every
+   token as the window sees it that shows most around it, so that nothing is found twice or cut.
+ - `question_answering` (text = question, pair = passage): answers, best first, places in the pair; scores are
+   probabilities among the answers given. The matrix is `[n_inputs, 2]`: sum of the logits of the best answer and of no
+   answer (`[CLS]`), NaN where there is none. In windows (the default) of 512 tokens at most that move by 128: the best of
+   all windows. Questions with the same passage share its tokenization.
+ - `masked_lm`: for every `[MASK]` (`group`) the likeliest words, places are those of the `[MASK]`. With `candidates`
+   only those, `id` their index; one of several tokens is scored with as many `[MASK]`s, `score` is the geometric mean of its
+   tokens' probabilities. No matrix.
+ - `information_extraction`: what `schema` names, in its order and that of the text; what belongs to a finding follows it and
+   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix, no tokens.
+   Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
+   most that overlap by 128.
 
- # Safety
- - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
-   `result` is NULL or writable.
- */
-struct ernie_status *ernie_encode(const struct ernie_model *model,
-                                  const struct ernie_input *inputs,
-                                  size_t n_inputs,
-                                  const struct ernie_call *call,
-                                  struct ernie_result **result);
+ With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 
-/*
- As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
- `hidden_size` (may be NULL) receives the width. Nothing is written on an error.
-
- Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
-
- # Safety
- - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
- */
-struct ernie_status *ernie_encode_into(const struct ernie_model *model,
-                                       const struct ernie_input *inputs,
-                                       size_t n_inputs,
-                                       const struct ernie_call *call,
-                                       float *vectors,
-                                       size_t n_floats,
-                                       size_t *hidden_size);
-
-/*
- What the model's task gives for texts. Classification: `ernie_result_items` gives each text's labels with scores,
- best first, `ernie_result_matrix` the logits `[n_inputs, n_labels]`. `call` may be NULL. The caller frees the
- result; nothing of `inputs` is kept.
-
- Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the model has no head, or one whose
- answers this version does not make: with `ERNIE_OUTPUT_RAW` its raw outputs can be had), `INVALID_ARGUMENT`,
- `RUNTIME`.
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (no passage, no `[MASK]`, a schema that is none: these name the
+ input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
+ raw outputs can be had), `RUNTIME`.
 
  # Safety
  - As `ernie_encode`.
@@ -1346,6 +1522,129 @@ struct ernie_status *ernie_infer_tensors(const struct ernie_model *model,
                                          const struct ernie_tensor *tensors,
                                          size_t n_tensors,
                                          struct ernie_result **result);
+
+/*
+ Vectors of texts: `ernie_result_matrix` gives `[n_inputs, hidden_size]`, with `ERNIE_OUTPUT_TOKENS`
+ `ernie_result_token_matrix` the vectors of each text's tokens. `call` may be NULL. The caller frees the result;
+ nothing of `inputs` is kept.
+
+ The same text gives the same vector alone and in any batch. With `ERNIE_TRUNCATION_WINDOWS` mean and maximum are over all
+ tokens of a text, each as the window sees it that shows most around it; the other poolings give the mean of the
+ windows' vectors. With `ERNIE_ERRORS_INPUT` an input that cannot be encoded does not fail the others.
+
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG` (both name the input), `UNSUPPORTED` (the graph gives no vectors, or not
+ those of the pooling asked for), `INVALID_ARGUMENT`, `RUNTIME`.
+
+ # Safety
+ - `model` is NULL or live; `inputs` is NULL or points to `n_inputs` inputs; `call` is NULL or initialised;
+   `result` is NULL or writable.
+ */
+struct ernie_status *ernie_encode(const struct ernie_model *model,
+                                  const struct ernie_input *inputs,
+                                  size_t n_inputs,
+                                  const struct ernie_call *call,
+                                  struct ernie_result **result);
+
+/*
+ As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
+ `hidden_size` (may be NULL) receives the width. Nothing is written on an error. `call.errors` must be 0: there is no
+ result that could tell of one input.
+
+ Errors: those of `ernie_encode`, and `BUFFER_TOO_SMALL` (the message says how many floats are needed).
+
+ # Safety
+ - As `ernie_encode`; `vectors` is NULL or writable for `n_floats` floats; `hidden_size` is NULL or writable.
+ */
+struct ernie_status *ernie_encode_into(const struct ernie_model *model,
+                                       const struct ernie_input *inputs,
+                                       size_t n_inputs,
+                                       const struct ernie_call *call,
+                                       float *vectors,
+                                       size_t n_floats,
+                                       size_t *hidden_size);
+
+/*
+ As `ernie_encode_into`, with numbers of `element_type`: `ERNIE_TYPE_FLOAT32`, `_FLOAT16`, `_BFLOAT16` or `_INT8`. Vector `k`
+ of int8 is its integers times `scales[k]` (the largest absolute value over 127); `scales` has room for `n_inputs`
+ floats, or is NULL. `vectors` need not be aligned.
+
+ Errors: those of `ernie_encode_into` (`BUFFER_TOO_SMALL` in bytes), and `INVALID_ARGUMENT` for another type.
+
+ # Safety
+ - As `ernie_encode`; `vectors` is NULL or writable for `n_bytes`; `scales` is NULL or writable for `n_inputs` floats;
+   `hidden_size` is NULL or writable.
+ */
+struct ernie_status *ernie_encode_as(const struct ernie_model *model,
+                                     const struct ernie_input *inputs,
+                                     size_t n_inputs,
+                                     const struct ernie_call *call,
+                                     uint32_t element_type,
+                                     void *vectors,
+                                     size_t n_bytes,
+                                     float *scales,
+                                     size_t *hidden_size);
+
+/*
+ How well each of `n_candidates` texts fits a query: `ernie_result_items(result, 0, ...)` gives the candidates best first
+ (`id` = index, at most `call.top_k`), `ernie_result_matrix` their scores `[n_candidates, 1]` in the caller's order.
+ `call` may be NULL. The caller frees the result.
+
+ - `cross_encoder`, `sequence_classification` of pairs: the probability of label 1 of two labels, the value of one
+   (with `ERNIE_PROBLEM_MULTI_LABEL` its sigmoid).
+ - `multiple_choice`: the choices' probabilities.
+ - `dual_encoder`, `encoder`: the dot product of the vectors of query and candidate; with `ERNIE_NORMALIZE_L2` their
+   cosine. Where queries and candidates have models of their own, or candidates are kept: `ernie_rank_vectors`.
+
+ With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window.
+
+ Errors: those of `ernie_infer`, naming the candidate's index; `UNSUPPORTED` for other tasks and for three labels or more.
+
+ # Safety
+ - `model` is NULL or live; `query` is as `ernie_str` says; `candidates` is NULL or points to `n_candidates` such texts;
+   `call` is NULL or initialised; `result` is NULL or writable.
+ */
+struct ernie_status *ernie_rank(const struct ernie_model *model,
+                                struct ernie_str query,
+                                const struct ernie_str *candidates,
+                                size_t n_candidates,
+                                const struct ernie_call *call,
+                                struct ernie_result **result);
+
+/*
+ Vectors that were kept, in order of how alike they are to that of a query: the result is as that of `ernie_rank`, with
+ scores by `similarity` (`ERNIE_SIMILARITY_...`), summed in double precision. `top_k` 0 = all. The caller frees the result.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or no such similarity).
+
+ # Safety
+ - `query` is NULL or points to `n_columns` floats, `candidates` to `n_candidates` times as many; `result` is NULL or
+   writable.
+ */
+struct ernie_status *ernie_rank_vectors(const float *query,
+                                        const float *candidates,
+                                        size_t n_candidates,
+                                        size_t n_columns,
+                                        uint32_t similarity,
+                                        size_t top_k,
+                                        struct ernie_result **result);
+
+/*
+ How alike each of `n_a` vectors is to each of `n_b`: `scores` receives `[n_a, n_b]` floats, by `similarity`
+ (`ERNIE_SIMILARITY_...`), summed in double precision.
+
+ Errors: `INVALID_ARGUMENT` (NULL, or no such similarity).
+
+ # Safety
+ - `a` is NULL or points to `n_a * n_columns` floats, `b` to `n_b * n_columns`; `scores` is NULL or writable for
+   `n_a * n_b` floats, which are not among those of `a` and `b`.
+ */
+struct ernie_status *ernie_similarity(uint32_t similarity,
+                                      const float *a,
+                                      size_t n_a,
+                                      const float *b,
+                                      size_t n_b,
+                                      size_t n_columns,
+                                      float *scores);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -166,8 +166,10 @@ class Inputs {
 
 using Item = ernie_item;
 
-/// The text of an item: a label's name.
+/// What was found: characters of the text, a token, a candidate; of a classification the label's name.
 inline std::string_view text_of(const Item &item) noexcept { return detail::view(item.text); }
+/// What kind of finding it is: a label's name, an entity's type, a name of the schema; empty where there is none.
+inline std::string_view label_of(const Item &item) noexcept { return detail::view(item.label); }
 
 /// Rows of floats.
 class Matrix {
@@ -257,8 +259,38 @@ enum class Truncation : std::uint32_t {
     LongestFirst = ERNIE_TRUNCATION_LONGEST_FIRST,
     OnlyFirst = ERNIE_TRUNCATION_ONLY_FIRST,
     OnlySecond = ERNIE_TRUNCATION_ONLY_SECOND,
-    /// Only for Tokenizer::encode: an entry for each window.
+    /// In windows, put together by the task; Tokenizer::encode gives an entry for each.
     Windows = ERNIE_TRUNCATION_WINDOWS
+};
+/// Whether one bad input fails the call.
+enum class Errors : std::uint32_t {
+    Call = ERNIE_ERRORS_CALL,
+    /// Result::error tells which is bad, and why; the others are answered.
+    Input = ERNIE_ERRORS_INPUT
+};
+/// How a text to be tagged falls into words.
+enum class Words : std::uint32_t {
+    Auto = ERNIE_WORDS_AUTO,
+    Separated = ERNIE_WORDS_SEPARATED,
+    Found = ERNIE_WORDS_FOUND
+};
+/// What token classification gives.
+enum class Tags : std::uint32_t { Entities = ERNIE_TAGS_ENTITIES, Words = ERNIE_TAGS_WORDS };
+/// Which characters of a passage are an answer.
+enum class AnswerSpan : std::uint32_t { Reference = ERNIE_ANSWER_REFERENCE, Tokens = ERNIE_ANSWER_TOKENS };
+/// Whether a question may have no answer.
+enum class NoAnswer : std::uint32_t { Never = ERNIE_NO_ANSWER_NEVER, Allowed = ERNIE_NO_ANSWER_ALLOWED };
+/// In which language prompts of extraction are put together.
+enum class SchemaLanguage : std::uint32_t { Chinese = ERNIE_SCHEMA_CHINESE, English = ERNIE_SCHEMA_ENGLISH };
+/// How vectors are compared.
+enum class Similarity : std::uint32_t { Cosine = ERNIE_SIMILARITY_COSINE, Dot = ERNIE_SIMILARITY_DOT };
+/// The numbers of vectors.
+enum class VectorType : std::uint32_t {
+    Float32 = ERNIE_TYPE_FLOAT32,
+    Float16 = ERNIE_TYPE_FLOAT16,
+    BFloat16 = ERNIE_TYPE_BFLOAT16,
+    /// A vector is its integers times its scale.
+    Int8 = ERNIE_TYPE_INT8
 };
 /// What offsets count.
 enum class Unit : std::uint32_t {
@@ -287,7 +319,7 @@ enum class Problem : std::uint32_t {
     Regression = ERNIE_PROBLEM_REGRESSION
 };
 
-/// What one call wants; every setter returns the object, so that they can be chained.
+/// What one call wants; every setter returns the object, so that they can be chained. Copies share their texts.
 class Call {
   public:
     Call &pooling(Pooling value) noexcept { return set(call_.pooling, static_cast<std::uint32_t>(value)); }
@@ -314,14 +346,70 @@ class Call {
         call_.seed_truncate_to = value;
         return *this;
     }
+    Call &errors(Errors value) noexcept { return set(call_.errors, static_cast<std::uint32_t>(value)); }
+    /// Labels, entities and extracted findings count above this probability.
+    Call &threshold(float value) noexcept {
+        call_.threshold = value;
+        return *this;
+    }
+    Call &words(Words value) noexcept { return set(call_.words, static_cast<std::uint32_t>(value)); }
+    Call &tags(Tags value) noexcept { return set(call_.tags, static_cast<std::uint32_t>(value)); }
+    Call &answer_span(AnswerSpan value) noexcept { return set(call_.answer_span, static_cast<std::uint32_t>(value)); }
+    Call &no_answer(NoAnswer value) noexcept { return set(call_.no_answer, static_cast<std::uint32_t>(value)); }
+    /// Answers at most.
+    Call &n_best(std::size_t value) noexcept {
+        call_.n_best = value;
+        return *this;
+    }
+    Call &max_answer_tokens(std::size_t value) noexcept {
+        call_.max_answer_tokens = value;
+        return *this;
+    }
+    Call &max_question_tokens(std::size_t value) noexcept {
+        call_.max_question_tokens = value;
+        return *this;
+    }
+    /// The words that may stand for a `[MASK]`.
+    Call &candidates(std::vector<std::string> values) {
+        candidates_ = std::make_shared<const Texts>(std::move(values));
+        call_.candidates = candidates_->views.data();
+        call_.n_candidates = candidates_->views.size();
+        return *this;
+    }
+    /// Only tokens that are words of their own stand for a `[MASK]`.
+    Call &whole_words() noexcept { return set(call_.whole_words, 1); }
+    /// What is extracted, as JSON.
+    Call &schema(std::string json) {
+        schema_ = std::make_shared<const Texts>(std::vector<std::string>{std::move(json)});
+        call_.schema = schema_->views.front();
+        return *this;
+    }
+    Call &schema_language(SchemaLanguage value) noexcept {
+        return set(call_.schema_language, static_cast<std::uint32_t>(value));
+    }
     [[nodiscard]] const ernie_call *raw() const noexcept { return &call_; }
 
   private:
+    /// Texts that stay where they are, and views of them.
+    struct Texts {
+        explicit Texts(std::vector<std::string> values) : texts(std::move(values)) {
+            views.reserve(texts.size());
+            for (const std::string &text : texts) {
+                views.push_back({text.data(), text.size()});
+            }
+        }
+        Texts(const Texts &) = delete;
+        Texts &operator=(const Texts &) = delete;
+        std::vector<std::string> texts;
+        std::vector<ernie_str> views;
+    };
     Call &set(std::uint32_t &field, std::uint32_t value) noexcept {
         field = value;
         return *this;
     }
     ernie_call call_ = detail::sized<ernie_call>();
+    std::shared_ptr<const Texts> candidates_;
+    std::shared_ptr<const Texts> schema_;
 };
 
 /// How a model or tokenizer is opened. ernie_options_set lists the keys.
@@ -352,10 +440,23 @@ class Result {
   public:
     explicit Result(ernie_result *handle) noexcept : handle_(handle) {}
 
-    /// The number of inputs of the call; of windows with Truncation::Windows.
+    /// The number of inputs of the call; of windows where Tokenizer::encode gave them, 1 of a ranking.
     [[nodiscard]] std::size_t size() const noexcept { return ernie_result_count(handle_.get()); }
+    /// The number of encodings, which tokens(), fragment() and tensors() count by: more than inputs with windows.
+    [[nodiscard]] std::size_t encodings() const noexcept { return ernie_result_encoding_count(handle_.get()); }
 
-    /// Findings of input `index`, best first.
+    /// What is wrong with input `index` of a call with Errors::Input; nothing where it was answered.
+    [[nodiscard]] std::optional<Error> error(std::size_t index) const {
+        std::int32_t code = ERNIE_OK;
+        ernie_str message{};
+        detail::check(ernie_result_error(handle_.get(), index, &code, &message));
+        if (code == ERNIE_OK) {
+            return std::nullopt;
+        }
+        return Error(static_cast<Code>(code), std::string(detail::view(message)));
+    }
+
+    /// Findings of input `index`, best first; entities and extracted ones in the order of the text.
     [[nodiscard]] Span<Item> items(std::size_t index) const & {
         const ernie_item *items = nullptr;
         std::size_t n_items = 0;
@@ -364,7 +465,7 @@ class Result {
     }
     Span<Item> items(std::size_t) const && = delete;
 
-    /// A row for each input: vectors of encode, logits of infer.
+    /// A row for each input: vectors of encode, numbers of infer; a row for each candidate of rank.
     [[nodiscard]] Matrix matrix() const & {
         ernie_matrix matrix{};
         detail::check(ernie_result_matrix(handle_.get(), &matrix));
@@ -372,7 +473,8 @@ class Result {
     }
     Matrix matrix() const && = delete;
 
-    /// Vectors of the tokens of input `index`; the call must want ERNIE_OUTPUT_TOKENS.
+    /// Vectors of the tokens of input `index`, of a token classifier the logits of its words; the call must want
+    /// ERNIE_OUTPUT_TOKENS.
     [[nodiscard]] Matrix token_matrix(std::size_t index) const & {
         ernie_matrix matrix{};
         detail::check(ernie_result_token_matrix(handle_.get(), index, &matrix));
@@ -563,7 +665,30 @@ class Model {
             ernie_encode_into(handle_.get(), inputs.raw(), inputs.size(), call.raw(), vectors, n_floats, &hidden_size));
         return hidden_size;
     }
-    /// What the model's task gives: items(i), best first.
+    /// Vectors of any type into the caller's memory; `scales` has room for a float for each input, or is null. Returns
+    /// hidden_size.
+    std::size_t encode_as(const Inputs &inputs, VectorType type, void *vectors, std::size_t n_bytes,
+                          float *scales = nullptr, const Call &call = Call()) const {
+        std::size_t hidden_size = 0;
+        detail::check(ernie_encode_as(handle_.get(), inputs.raw(), inputs.size(), call.raw(),
+                                      static_cast<std::uint32_t>(type), vectors, n_bytes, scales, &hidden_size));
+        return hidden_size;
+    }
+    /// How well each candidate fits the query: items(0) best first (`id` is the candidate's index), matrix() the scores
+    /// in the caller's order.
+    [[nodiscard]] Result rank(std::string_view query, const std::vector<std::string> &candidates,
+                              const Call &call = Call()) const {
+        std::vector<ernie_str> views;
+        views.reserve(candidates.size());
+        for (const std::string &candidate : candidates) {
+            views.push_back({candidate.data(), candidate.size()});
+        }
+        ernie_result *raw = nullptr;
+        detail::check(
+            ernie_rank(handle_.get(), {query.data(), query.size()}, views.data(), views.size(), call.raw(), &raw));
+        return Result(raw);
+    }
+    /// What the model's task gives: items(i). ernie_infer says what.
     [[nodiscard]] Result infer(const Inputs &inputs, const Call &call = Call()) const {
         return run(ernie_infer, inputs, call);
     }
@@ -592,6 +717,29 @@ class Model {
 
     detail::Handle<ernie_model> handle_;
 };
+
+/// How alike two vectors are.
+inline float similarity(Similarity similarity, Span<float> a, Span<float> b) {
+    if (a.size() != b.size()) {
+        throw Error(Code::InvalidArgument, "vectors of different widths");
+    }
+    float score = 0.0F;
+    detail::check(ernie_similarity(static_cast<std::uint32_t>(similarity), a.data(), 1, b.data(), 1, a.size(), &score));
+    return score;
+}
+
+/// Vectors that were kept, `n_candidates` one after another, in order of how alike they are to that of a query, as
+/// Model::rank gives it. `top_k` 0 = all.
+[[nodiscard]] inline Result rank_vectors(Span<float> query, Span<float> candidates, std::size_t n_candidates,
+                                         Similarity similarity = Similarity::Cosine, std::size_t top_k = 0) {
+    if (candidates.size() != n_candidates * query.size()) {
+        throw Error(Code::InvalidArgument, "candidates of another width than the query");
+    }
+    ernie_result *raw = nullptr;
+    detail::check(ernie_rank_vectors(query.data(), candidates.data(), n_candidates, query.size(),
+                                     static_cast<std::uint32_t>(similarity), top_k, &raw));
+    return Result(raw);
+}
 
 /// The version of the library, as ERNIE_VERSION_NUMBER is that of the header.
 inline std::uint32_t version() noexcept { return ernie_version(); }

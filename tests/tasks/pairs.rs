@@ -1,0 +1,91 @@
+//! Queries with candidates.
+
+use ernie::pipeline::{Call, Normalize, Similarity, rank_vectors};
+use ernie::tokenize::Truncation;
+
+use crate::{message, open, pair, text};
+
+const CANDIDATES: [&str; 4] = ["今天天气很好", "", "我们去看书", "今天天气很好"];
+
+#[test]
+fn a_ranking_is_that_of_the_pairs_alone() {
+    let model = open("paddlenlp_cross_encoder", &[]);
+    let ranked = model.rank("天气", &CANDIDATES, &Call::default()).unwrap();
+    let scores = &ranked.matrix.as_ref().unwrap().data;
+    for (candidate, score) in CANDIDATES.iter().zip(scores) {
+        let alone = model.infer(&[pair("天气", candidate)], &Call::default()).unwrap();
+        let wanted = alone.items[0].iter().find(|item| item.id == 1).unwrap().score;
+        assert_eq!(*score, wanted);
+    }
+    assert_eq!(scores[0], scores[3]);
+    let order: Vec<f32> = ranked.items[0].iter().map(|item| item.score).collect();
+    assert!(order.windows(2).all(|pair| pair[0] >= pair[1]) && order.len() == 4);
+    let best = model.rank("天气", &CANDIDATES, &Call { top_k: Some(1), ..Call::default() }).unwrap();
+    assert_eq!(best.items[0][..], ranked.items[0][..1]);
+    assert!(model.rank("天气", &[], &Call::default()).unwrap().items[0].is_empty());
+}
+
+#[test]
+fn a_long_candidate_counts_by_its_best_window() {
+    let model = open("paddlenlp_cross_encoder", &[]);
+    let long = "今天天气很好，我们去看书。".repeat(8);
+    let call = Call { truncation: Some(Truncation::Windows), doc_stride: Some(10), ..Call::default() };
+    let score = model.rank("天气", &[&long], &call).unwrap().matrix.unwrap().data[0];
+    let windows = model.tokenize(&[pair("天气", &long)], &call).unwrap();
+    assert!(windows.len() > 3);
+    let alone = model.infer_encoded(windows, &Call::default()).unwrap();
+    let best =
+        alone.items.iter().map(|items| items.iter().find(|item| item.id == 1).unwrap().score).fold(0.0, f32::max);
+    assert_eq!(score, best);
+    let error =
+        message(model.rank("天气", &["好", &long], &Call { truncation: Some(Truncation::Error), ..Call::default() }));
+    assert!(error.contains("input 1"), "{error}");
+}
+
+#[test]
+fn choices_share_a_probability_of_one() {
+    let model = open("hf_multiple_choice", &[]);
+    let ranked = model.rank("今天天气", &CANDIDATES, &Call::default()).unwrap();
+    let sum: f32 = ranked.matrix.unwrap().data.iter().sum();
+    assert!((sum - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn kept_vectors_rank_as_texts_do() {
+    let model = open("paddlenlp_dual_encoder", &[]);
+    let texts: Vec<_> = CANDIDATES.iter().map(|t| text(t)).collect();
+    for (normalize, similarity) in [(Normalize::None, Similarity::Dot), (Normalize::L2, Similarity::Cosine)] {
+        let call = Call { normalize, ..Call::default() };
+        let kept = model.encode(&texts, &Call::default()).unwrap().matrix.unwrap();
+        let query = model.encode(&[text("天气")], &Call::default()).unwrap().matrix.unwrap();
+        let by_vectors = rank_vectors(query.row(0), &kept.data, 4, similarity, None).unwrap().matrix.unwrap();
+        let by_texts = model.rank("天气", &CANDIDATES, &call).unwrap().matrix.unwrap();
+        crate::support::assert_close("scores", &by_vectors.data, &by_texts.data, 1e-6, 1e-6);
+    }
+    let error = message(rank_vectors(&[1.0, 2.0], &[1.0, 2.0, 3.0], 2, Similarity::Dot, None));
+    assert!(error.contains("3 numbers are not 2 vectors of 2"), "{error}");
+}
+
+#[test]
+fn what_ranks_nothing_says_so() {
+    let error = message(open("paddle_ernie_ner", &[]).rank("a", &["b"], &Call::default()));
+    assert!(error.contains("task token_classification ranks nothing"), "{error}");
+}
+
+#[test]
+fn a_text_in_windows_has_the_mean_of_their_logits() {
+    let model = open("paddlenlp_legacy_seqcls", &[]);
+    let long = "今天天气很好，我们去看书。".repeat(8);
+    let call = Call { truncation: Some(Truncation::Windows), doc_stride: Some(10), ..Call::default() };
+    let whole = model.infer(&[text(&long), text("好")], &call).unwrap();
+    let windows = model.tokenize(&[text(&long)], &call).unwrap();
+    let alone = model.infer_encoded(windows, &Call::default()).unwrap().matrix.unwrap();
+    let mean: Vec<f32> = (0..alone.n_columns)
+        .map(|k| ((0..alone.n_rows).map(|row| f64::from(alone.row(row)[k])).sum::<f64>() / alone.n_rows as f64) as f32)
+        .collect();
+    crate::support::assert_close("logits", whole.matrix.as_ref().unwrap().row(0), &mean, 1e-6, 1e-6);
+    assert_eq!(
+        whole.matrix.unwrap().row(1),
+        model.infer(&[text("好")], &Call::default()).unwrap().matrix.unwrap().row(0)
+    );
+}
