@@ -13,6 +13,7 @@ use crate::checkpoint::tensors::{StoredTensor, n_bytes};
 use crate::checkpoint::{lod_tensor, pdparams, program, safetensors, torch_legacy, torch_zip};
 use crate::error::{Error, Result};
 use crate::graph::onnx::GraphFacts;
+use crate::heads::schema::Schema;
 use crate::mapped_file::MappedFile;
 use crate::model_dir::manifest::Manifest;
 use crate::tokenize::hooks;
@@ -35,7 +36,34 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("onnx", onnx),
     ("sentencepiece", sentencepiece),
+    ("labels", labels),
+    ("schema", schema),
 ];
+
+/// A label map.
+///
+/// # Errors
+/// - Those of the reader.
+pub fn labels(data: &[u8]) -> Result<()> {
+    crate::model_dir::labels::parse(Path::new(PATH), data).map(|_| ())
+}
+
+/// What is to be extracted: names with a node above each but those of the text itself.
+///
+/// # Errors
+/// - Those of the reader.
+pub fn schema(data: &[u8]) -> Result<()> {
+    let text = std::str::from_utf8(data).map_err(|_| Error::argument("not UTF-8"))?;
+    let schema = Schema::parse(text)?;
+    let fits = |(index, node): (usize, &crate::heads::schema::SchemaNode)| match node.parent {
+        None => node.depth == 0,
+        Some(parent) => parent < index && schema.nodes[parent].depth + 1 == node.depth,
+    };
+    match schema.nodes.iter().enumerate().all(fits) {
+        true => Ok(()),
+        false => Err(Error::Internal("a node does not fit under its parent".into())),
+    }
+}
 
 /// A state dict of Paddle: `.pdparams`.
 ///

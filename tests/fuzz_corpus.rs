@@ -108,7 +108,14 @@ fn readers_return_from_any_file_with_what_fits_together_in_little_memory() {
     }
     let bundles = tempfile::tempdir().unwrap();
     paths.extend(manifests(bundles.path()));
-    let all: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let mut all: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    // What callers write themselves.
+    let written = [
+        r#"["人物", {"竞赛名称": ["主办方", "时间"]}]"#,
+        r#"{"Person": ["Company", {"Position": "Since"}]}"#,
+        r#"{"B-PER": 0, "I-PER": 1, "O": 2}"#,
+    ];
+    all.extend(written.map(|text| text.as_bytes().to_vec()));
     for (name, target) in TARGETS {
         let before = peak_kib();
         let seeds = seeds(name, *target, &all);

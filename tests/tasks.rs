@@ -10,6 +10,8 @@
 
 #[path = "tasks/extraction.rs"]
 mod extraction;
+#[path = "tasks/hostile.rs"]
+mod hostile;
 #[path = "tasks/pairs.rs"]
 mod pairs;
 #[path = "tasks/spans.rs"]

@@ -167,11 +167,11 @@ impl Scheme {
             ),
             (
                 "classifier.weight",
-                [&["classifier.weight"], FLUID_CLASSIFIERS, &["classifier.weight"], TORCH_CLASSIFIERS],
+                [&["classifier.weight"], FLUID_CLASSIFIERS, PADDLENLP_CLASSIFIERS, TORCH_CLASSIFIERS],
             ),
             (
                 "classifier.bias",
-                [&["classifier.bias"], FLUID_CLASSIFIER_BIASES, &["classifier.bias"], TORCH_CLASSIFIER_BIASES],
+                [&["classifier.bias"], FLUID_CLASSIFIER_BIASES, PADDLENLP_CLASSIFIER_BIASES, TORCH_CLASSIFIER_BIASES],
             ),
         ];
         let (_, by_scheme) = table.iter().find(|(name, _)| *name == canonical)?;
@@ -254,6 +254,9 @@ const FLUID_CLASSIFIERS: &[&str] =
     &["cls_out_w", "_cls_out_w", "cls_seq_label_out_w", "cls_mrc_out_w", "cls.w_0", "_cls.w_0"];
 const FLUID_CLASSIFIER_BIASES: &[&str] =
     &["cls_out_b", "_cls_out_b", "cls_seq_label_out_b", "cls_mrc_out_b", "cls.b_0", "_cls.b_0"];
+/// `PairwiseMatching` of PaddleNLP's examples for text matching has one score, and calls its layer so.
+const PADDLENLP_CLASSIFIERS: &[&str] = &["classifier.weight", "similarity.weight"];
+const PADDLENLP_CLASSIFIER_BIASES: &[&str] = &["classifier.bias", "similarity.bias"];
 const TORCH_CLASSIFIERS: &[&str] = &["classifier.weight", "qa_outputs.weight"];
 const TORCH_CLASSIFIER_BIASES: &[&str] = &["classifier.bias", "qa_outputs.bias"];
 

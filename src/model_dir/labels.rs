@@ -17,8 +17,12 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads the label map at `path`.
 pub(super) fn read(path: &Path) -> Result<Vec<String>> {
-    let bytes = bounded_file::read(path, MAX_BYTES)?;
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    parse(path, &bounded_file::read(path, MAX_BYTES)?)
+}
+
+/// The label map that `bytes` hold; `path` is for messages.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Error::model(path, format!("not UTF-8: invalid byte at offset {}", e.valid_up_to())))?;
     let pairs = match text.trim_start().starts_with(['{', '[']) {

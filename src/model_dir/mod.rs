@@ -5,7 +5,7 @@
 //! `checkpoint`, `graph` and `tokenize`.
 
 mod config;
-mod labels;
+pub(crate) mod labels;
 mod layout;
 pub mod manifest;
 mod network;

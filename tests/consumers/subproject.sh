@@ -14,9 +14,9 @@ target_compile_features(quick_tour PRIVATE cxx_std_17)
 target_link_libraries(quick_tour PRIVATE ernie::ernie)
 END
 {
-    cmake -S "$work" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$work/prefix" ${CARGO:+-DCARGO="$CARGO"}
-    cmake --build "$work/build"
-    cmake --install "$work/build"
+    cmake -S "$work" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$work/prefix" ${CARGO:+-DCARGO="$CARGO"} &&
+        cmake --build "$work/build" &&
+        cmake --install "$work/build"
 } > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 "$work/build/quick_tour" "$1/models/demo" | grep -q '2 texts'
 # Installing the user's project must not install this one with it.

@@ -1,0 +1,11 @@
+//! Any bytes for `ernie::fuzz::labels`.
+
+#![no_main]
+
+use ernie::error::Error;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Err(Error::Internal(law)) = ernie::fuzz::labels(bytes) {
+        panic!("{law}");
+    }
+});
