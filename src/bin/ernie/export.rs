@@ -5,8 +5,8 @@ use std::io::Write;
 use ernie::options::Options;
 use ernie::pipeline::export::{GraphKind, export};
 
-use crate::ExportArgs;
-use crate::stream::Failure;
+use crate::args::ExportArgs;
+use crate::failure::Failure;
 
 /// Writes the bundle and says what was written.
 pub(crate) fn run(args: &ExportArgs) -> Result<(), Failure> {

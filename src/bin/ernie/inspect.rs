@@ -8,8 +8,8 @@ use ernie::model_dir::ModelSpec;
 use ernie::pipeline::Model;
 use serde_json::{Value, json};
 
-use crate::ModelArgs;
-use crate::stream::Failure;
+use crate::args::ModelArgs;
+use crate::failure::Failure;
 
 /// Prints what `dir` holds; a directory whose model cannot be opened is described as far as possible and then fails.
 pub(crate) fn run(dir: &Path, args: &ModelArgs, as_json: bool) -> Result<(), Failure> {

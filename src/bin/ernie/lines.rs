@@ -1,153 +1,148 @@
-//! A file or standard input -> numbered texts, a chunk at a time.
+//! Inputs -> numbered lines, a chunk at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::Format;
-use crate::stream::Failure;
+use crate::args::Format;
+use crate::failure::Failure;
+use crate::sources::Source;
 
 /// A line longer than this is refused before it fills the memory.
 const MAX_LINE_BYTES: u64 = 64 << 20;
+/// A chunk ends at the first line that brings it to so many bytes.
+const MAX_CHUNK_BYTES: u64 = 4 << 20;
 
-/// One line: its number, from 1, and its text or what is wrong with it.
+/// One line.
 pub(crate) struct Line {
+    /// Which of the inputs it is of.
+    pub(crate) source: usize,
+    /// Its number there, from 1.
     pub(crate) number: u64,
-    pub(crate) content: Result<Record, String>,
+    /// The bytes it takes in the input.
+    pub(crate) n_bytes: u64,
+    pub(crate) is_json: bool,
+    /// What it says, or why it is no text.
+    pub(crate) content: Result<String, String>,
 }
 
-/// What a line asks about.
-#[derive(Deserialize)]
-pub(crate) struct Record {
-    pub(crate) text: String,
-    #[serde(default)]
-    pub(crate) pair: Option<String>,
+/// The lines of all inputs, one input after the other.
+pub(crate) struct Lines<'a> {
+    sources: &'a [Source],
+    format: Format,
+    /// How many inputs were begun.
+    n_begun: usize,
+    current: Option<Current>,
 }
 
-/// The lines of an input, with a progress bar where a person watches.
-pub(crate) struct Lines {
+/// The input that is being read.
+struct Current {
     reader: BufReader<Box<dyn Read>>,
     /// Whether lines may come one by one, from a person or a program that waits for each answer.
     is_stream: bool,
-    format: Format,
+    /// How its lines are read; known from the first one on.
+    is_json: Option<bool>,
     number: u64,
-    bar: ProgressBar,
 }
 
-impl Lines {
-    pub(crate) fn open(file: Option<&Path>, format: Format) -> Result<Self, Failure> {
-        let file = file.filter(|path| *path != Path::new("-"));
-        let (reader, size): (Box<dyn Read>, u64) = match file {
-            None => (Box::new(std::io::stdin().lock()), 0),
-            Some(path) => {
-                let fail = |e: std::io::Error| Failure::Input(format!("{}: {e}", path.display()));
-                let file = File::open(path).map_err(fail)?;
-                let metadata = file.metadata().map_err(fail)?;
-                if metadata.is_dir() {
-                    return Err(Failure::Input(format!("{}: is a directory", path.display())));
-                }
-                (Box::new(file), metadata.len())
-            }
-        };
-        let reader = BufReader::with_capacity(1 << 16, reader);
-        Ok(Self { reader, is_stream: file.is_none(), format, number: 0, bar: bar(size) })
+impl<'a> Lines<'a> {
+    pub(crate) fn new(sources: &'a [Source], format: Format) -> Self {
+        Self { sources, format, n_begun: 0, current: None }
     }
 
-    /// The next lines, at most `n_lines` and not many bytes; empty at the end.
+    /// The next lines, at most `n_lines` and not many bytes; empty at the end. Of files the chunks are the same each time.
     pub(crate) fn chunk(&mut self, n_lines: usize) -> Result<Vec<Line>, Failure> {
-        const MAX_CHUNK_BYTES: usize = 4 << 20;
         let (mut lines, mut n_bytes) = (Vec::new(), 0);
         while lines.len() < n_lines && n_bytes < MAX_CHUNK_BYTES {
-            match self.next_line()? {
-                Some(line) => {
-                    n_bytes +=
-                        line.content.as_ref().map_or(0, |r| r.text.len() + r.pair.as_ref().map_or(0, String::len));
-                    lines.push(line);
-                    // What has not come yet is not waited for.
-                    if self.is_stream && self.reader.buffer().is_empty() {
-                        break;
-                    }
-                }
-                None => break,
+            let Some(line) = self.next_line()? else { break };
+            n_bytes += line.n_bytes;
+            lines.push(line);
+            // What has not come yet is not waited for.
+            if self.current.as_ref().is_some_and(|input| input.is_stream && input.reader.buffer().is_empty()) {
+                break;
             }
         }
         Ok(lines)
     }
 
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+    fn next_line(&mut self) -> Result<Option<Line>, Failure> {
+        loop {
+            if let Some(current) = &mut self.current {
+                let source = self.n_begun - 1;
+                match current.next_line(source, self.format) {
+                    Ok(Some(line)) => return Ok(Some(line)),
+                    Ok(None) => self.current = None,
+                    Err(error) => return Err(Failure::File(Path::new(&self.sources[source].name).to_owned(), error)),
+                }
+            }
+            let Some(source) = self.sources.get(self.n_begun) else { return Ok(None) };
+            self.current = Some(Current::open(source)?);
+            self.n_begun += 1;
+        }
+    }
+}
+
+impl Current {
+    fn open(source: &Source) -> Result<Self, Failure> {
+        let reader: Box<dyn Read> = match &source.path {
+            None => Box::new(std::io::stdin().lock()),
+            Some(path) => Box::new(File::open(path).map_err(Failure::of(path))?),
+        };
+        let reader = BufReader::with_capacity(1 << 16, reader);
+        Ok(Self { reader, is_stream: source.n_bytes.is_none(), is_json: None, number: 0 })
     }
 
-    fn next_line(&mut self) -> Result<Option<Line>, Failure> {
+    fn next_line(&mut self, source: usize, format: Format) -> std::io::Result<Option<Line>> {
         let mut bytes = Vec::new();
-        let fail = |e: std::io::Error| Failure::Input(e.to_string());
-        let n = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes).map_err(fail)?;
-        if n == 0 {
+        let mut n_bytes = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? as u64;
+        if n_bytes == 0 {
             return Ok(None);
         }
         self.number += 1;
-        self.bar.inc(n as u64);
-        if n as u64 == MAX_LINE_BYTES && bytes.last() != Some(&b'\n') {
-            self.skip_line()?;
-            return Ok(Some(self.bad(format!("longer than {MAX_LINE_BYTES} bytes"))));
-        }
-        if self.number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
-            bytes.drain(..3);
-        }
-        let end =
-            bytes.strip_suffix(b"\n").map(|b| b.strip_suffix(b"\r").unwrap_or(b)).map_or(bytes.len(), <[u8]>::len);
-        bytes.truncate(end);
-        let content = match String::from_utf8(bytes) {
-            Ok(text) => self.parse(text),
-            Err(e) => Err(format!("not UTF-8: invalid byte at offset {}", e.utf8_error().valid_up_to())),
+        let content = if n_bytes == MAX_LINE_BYTES && bytes.last() != Some(&b'\n') {
+            n_bytes += self.skip_line()?;
+            Err(format!("longer than {MAX_LINE_BYTES} bytes"))
+        } else {
+            text(bytes, self.number == 1)
         };
-        Ok(Some(Line { number: self.number, content }))
+        let is_json = match format {
+            Format::Text => false,
+            Format::Jsonl => true,
+            // Bytes that are no text say nothing of the lines after them.
+            Format::Auto => content.as_deref().is_ok_and(|text| *self.is_json.get_or_insert_with(|| is_object(text))),
+        };
+        Ok(Some(Line { source, number: self.number, n_bytes, is_json, content }))
     }
 
-    fn skip_line(&mut self) -> Result<(), Failure> {
+    fn skip_line(&mut self) -> std::io::Result<u64> {
+        let mut n_skipped = 0;
         loop {
-            let buffer = self.reader.fill_buf().map_err(|e| Failure::Input(e.to_string()))?;
+            let buffer = self.reader.fill_buf()?;
             let (n, done) = match buffer.iter().position(|byte| *byte == b'\n') {
                 Some(at) => (at + 1, true),
                 None => (buffer.len(), buffer.is_empty()),
             };
             self.reader.consume(n);
+            n_skipped += n as u64;
             if done {
-                return Ok(());
+                return Ok(n_skipped);
             }
         }
     }
-
-    fn bad(&self, reason: String) -> Line {
-        Line { number: self.number, content: Err(reason) }
-    }
-
-    fn parse(&mut self, text: String) -> Result<Record, String> {
-        let is_object = text.trim_start().starts_with('{');
-        if self.format == Format::Auto {
-            let is_json = is_object && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-            self.format = if is_json { Format::Jsonl } else { Format::Text };
-        }
-        if self.format == Format::Text {
-            return Ok(Record { text, pair: None });
-        }
-        if !is_object {
-            return Err("not a JSON object with a text".to_owned());
-        }
-        serde_json::from_str(&text).map_err(|e| format!("not a JSON object with a text: {e}"))
-    }
 }
 
-/// Hidden unless standard error is a terminal and the input is long enough to wait for.
-fn bar(size: u64) -> ProgressBar {
-    const LONG_BYTES: u64 = 256 << 10;
-    if size < LONG_BYTES {
-        return ProgressBar::hidden();
+/// The text of a line without its end, and of an input's first without a byte order mark.
+fn text(mut bytes: Vec<u8>, is_first: bool) -> Result<String, String> {
+    if is_first && bytes.starts_with(b"\xEF\xBB\xBF") {
+        bytes.drain(..3);
     }
-    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let end = bytes.strip_suffix(b"\n").map(|b| b.strip_suffix(b"\r").unwrap_or(b)).map_or(bytes.len(), <[u8]>::len);
+    bytes.truncate(end);
+    String::from_utf8(bytes).map_err(|e| format!("not UTF-8: invalid byte at offset {}", e.utf8_error().valid_up_to()))
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -1,193 +1,134 @@
-//! Lines -> the library -> JSON Lines, a chunk at a time and in order.
+//! Lines -> the library -> answers, a chunk at a time and in order.
 
-use std::fmt;
-use std::io::{BufWriter, ErrorKind, Write};
-use std::path::Path;
+use serde_json::value::RawValue;
 
-use ernie::error::Error;
-use ernie::model_dir::tokenizer::TokenizerSpec;
-use ernie::model_dir::{self, limit_tokens};
-use ernie::options::Options;
-use ernie::pipeline::{Call, Input, Model, Output, encode_all, encode_options};
-use ernie::tokenize::{Tokenizer, Truncation};
+use crate::args::{BulkArgs, ReadArgs};
+use crate::failure::Failure;
+use crate::lines::{Line, Lines};
+use crate::progress::Progress;
+use crate::request::{Record, Request, record};
+use crate::sources::Source;
 
-use crate::RunArgs;
-use crate::lines::{Line, Lines, Record};
-use crate::records::{self, Object};
+/// What answers.
+pub(crate) trait Work {
+    type Request: Request;
+    type Answer;
 
-/// What is asked of every line.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Tokenize,
-    Encode,
-    Infer,
+    /// The answer to each request, or what is wrong with it.
+    fn answer(&self, requests: &[&Self::Request]) -> Result<Answers<Self::Answer>, Failure>;
 }
 
-/// Why the tool stops.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Library(Error),
-    Input(String),
-    Output(std::io::Error),
-    Line { number: u64, reason: String },
+/// Answers in the order of their requests.
+pub(crate) type Answers<A> = Vec<Result<A, String>>;
+
+/// A line that cannot be answered.
+pub(crate) struct Bad<'a> {
+    /// The input, where there are several.
+    pub(crate) file: Option<&'a str>,
+    pub(crate) line: u64,
+    pub(crate) reason: &'a str,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Library(error) => f.write_str(&error.report()),
-            Self::Input(reason) => f.write_str(reason),
-            Self::Output(error) => write!(f, "cannot write: {error}"),
-            Self::Line { number, reason } => write!(f, "line {number}: {reason}"),
-        }
-    }
+/// Where answers go.
+pub(crate) trait Sink<A> {
+    /// How many lines an earlier run has answered.
+    fn n_done(&self) -> u64;
+    /// Makes room for the answers behind those; nothing is changed before.
+    fn begin(&mut self) -> Result<(), Failure>;
+    fn put(&mut self, id: Option<&RawValue>, answer: A) -> Result<(), Failure>;
+    fn put_bad(&mut self, id: Option<&RawValue>, bad: &Bad<'_>) -> Result<(), Failure>;
+    /// Writes what was put.
+    fn flush(&mut self) -> Result<(), Failure>;
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Library(error)
-    }
-}
-
-impl Failure {
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == ErrorKind::BrokenPipe)
-    }
-}
-
-/// What answers: a whole model, or a tokenizer alone.
-enum Engine {
-    Model(Box<Model>),
-    Tokenizer(Box<Tokenizer>, Box<Options>, Option<usize>),
-}
-
-impl Engine {
-    fn open(args: &RunArgs, kind: Kind) -> Result<Self, Failure> {
-        let options: Options = args.options()?;
-        if kind != Kind::Tokenize {
-            return Ok(Self::Model(Box::new(Model::open(&args.dir, &options)?)));
-        }
-        let parent = args.dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let dir = if args.dir.is_file() { parent } else { &args.dir };
-        let spec = TokenizerSpec::with_options(dir, &options)?;
-        let most_tokens = limit_tokens(options.max_tokens, model_dir::max_tokens(dir, spec.scheme)?)?;
-        let tokenizer = Tokenizer::open(&spec)?;
-        // What no text can change is found out before the first one.
-        let encode_options = encode_options(&options, &Call::default(), most_tokens, Truncation::Truncate)?;
-        tokenizer.encode_windows("", None, &encode_options, &mut Vec::new())?;
-        Ok(Self::Tokenizer(Box::new(tokenizer), Box::new(options), most_tokens))
-    }
-
-    fn answer(&self, inputs: &[Input<'_>], call: &Call, kind: Kind) -> ernie::error::Result<Output> {
-        match self {
-            Self::Model(model) if kind == Kind::Encode => model.encode(inputs, call),
-            Self::Model(model) => model.infer(inputs, call),
-            Self::Tokenizer(tokenizer, options, most_tokens) => {
-                let encode_options = encode_options(options, call, *most_tokens, Truncation::Truncate)?;
-                let encodings = encode_all(tokenizer, inputs, &encode_options, options.n_threads)?;
-                Ok(Output { encodings, ..Output::default() })
-            }
-        }
-    }
-
-    fn object(&self, output: &Output, index: usize, kind: Kind, raw: bool) -> Object {
-        let object = match self {
-            Self::Tokenizer(tokenizer, options, _) => {
-                let first = output.encodings.partition_point(|encoding| encoding.input < index);
-                let mut windows = output.encodings[first..].iter().take_while(|encoding| encoding.input == index);
-                match options.truncation {
-                    Some(Truncation::Windows) => records::windows(windows, tokenizer),
-                    _ => windows.next().map_or_else(Object::default, |encoding| records::tokens(encoding, tokenizer)),
-                }
-            }
-            Self::Model(_) if kind == Kind::Encode => records::vectors(output, index),
-            Self::Model(_) => records::items(output, index),
-        };
-        match self {
-            Self::Model(_) => records::add_encoding(object, output, index, raw),
-            Self::Tokenizer(..) => object,
-        }
-    }
-}
-
-/// Answers every line of the input.
-pub(crate) fn run(args: &RunArgs, call: &Call, kind: Kind) -> Result<(), Failure> {
-    let engine = Engine::open(args, kind)?;
-    // What no text could change is found out before the first one.
-    engine.answer(&[], call, kind)?;
-    let mut lines = Lines::open(args.file.as_deref(), args.format)?;
-    let stdout = std::io::stdout();
-    let n_lines = args.chunk as usize;
-    let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
-    let mut n_bad = 0_u64;
+/// Answers every line of the inputs that has no answer yet.
+pub(crate) fn run<W: Work>(
+    work: &W,
+    mut sink: impl Sink<W::Answer>,
+    sources: &[Source],
+    (bulk, read): (&BulkArgs, &ReadArgs),
+) -> Result<(), Failure> {
+    let mut lines = Lines::new(sources, read.format);
+    let mut progress = Progress::new(sources, bulk.progress, bulk.output.is_some());
+    let n_done = sink.n_done();
+    let (mut n_seen, mut n_bad, mut has_begun) = (0, 0, false);
     loop {
-        let chunk = lines.chunk(n_lines)?;
+        let chunk = lines.chunk(read.chunk as usize)?;
+        let n_lines = chunk.len() as u64;
+        let n_bytes = chunk.iter().map(|line| line.n_bytes).sum();
+        let n_skipped = n_lines.min(n_done - n_seen);
+        n_seen += n_skipped;
+        if n_skipped == n_lines && n_lines > 0 {
+            progress.skip(n_lines, n_bytes);
+            continue;
+        }
+        if n_seen < n_done {
+            return Err(Failure::Refused(format!(
+                "the output has {n_done} lines, the inputs have {n_seen}: it is not of these inputs"
+            )));
+        }
+        if !has_begun {
+            sink.begin()?;
+            has_begun = true;
+        }
         if chunk.is_empty() {
             break;
         }
-        n_bad += answer_chunk(&engine, args, call, kind, chunk, &mut out)?;
-        out.flush().map_err(Failure::Output)?;
+        // A chunk that was cut off is answered as a whole again, as it was the first time.
+        let answered = answer_chunk(work, &chunk)?;
+        let rest = chunk.iter().zip(answered).skip(n_skipped as usize);
+        n_bad += put(&mut sink, rest, sources, bulk.strict, &progress)?;
+        progress.add(n_lines, n_bytes);
     }
-    lines.finish();
+    progress.finish();
     if n_bad > 0 {
-        warn(&format!("{n_bad} bad {}", if n_bad == 1 { "line" } else { "lines" }));
+        progress.warn(&format!("{n_bad} bad {}", if n_bad == 1 { "line" } else { "lines" }));
     }
     Ok(())
 }
 
-fn answer_chunk(
-    engine: &Engine,
-    args: &RunArgs,
-    call: &Call,
-    kind: Kind,
-    chunk: Vec<Line>,
-    out: &mut impl Write,
+/// The `id` of a line and its answer.
+type Answered<A> = (Option<Box<RawValue>>, Result<A, String>);
+
+fn answer_chunk<W: Work>(work: &W, chunk: &[Line]) -> Result<Vec<Answered<W::Answer>>, Failure> {
+    let records: Vec<Record<W::Request>> = chunk.iter().map(record).collect();
+    let good: Vec<&W::Request> = records.iter().filter_map(|record| record.request.as_ref().ok()).collect();
+    let mut answers = if good.is_empty() { Vec::new() } else { work.answer(&good)? }.into_iter();
+    let answered = |Record { id, request }: Record<W::Request>| {
+        let answer = request.and_then(|_| answers.next().unwrap_or_else(|| Err("no answer".into())));
+        (id, answer)
+    };
+    Ok(records.into_iter().map(answered).collect())
+}
+
+/// Puts answers where they go; how many lines have none.
+fn put<'a, A>(
+    sink: &mut impl Sink<A>,
+    answered: impl Iterator<Item = (&'a Line, Answered<A>)>,
+    sources: &[Source],
+    is_strict: bool,
+    progress: &Progress,
 ) -> Result<u64, Failure> {
-    let good: Vec<&Record> = chunk.iter().filter_map(|line| line.content.as_ref().ok()).collect();
-    let inputs: Vec<Input<'_>> = good.iter().map(|r| Input { text: &r.text, pair: r.pair.as_deref() }).collect();
-    let together = engine.answer(&inputs, call, kind);
-    let (mut n_bad, mut position) = (0, 0);
-    for line in &chunk {
-        let answer = match &line.content {
-            Err(reason) => Err(reason.clone()),
-            Ok(_) => {
-                let answer = match &together {
-                    Ok(output) => Ok(engine.object(output, position, kind, args.raw)),
-                    // One text of the chunk cannot be answered: each is asked alone, to find out which.
-                    Err(_) => alone(engine, inputs[position], call, kind, args.raw),
-                };
-                position += 1;
-                answer
+    let mut n_bad = 0;
+    for (line, (id, answer)) in answered {
+        let reason = match answer {
+            Ok(answer) => {
+                sink.put(id.as_deref(), answer)?;
+                continue;
             }
+            Err(reason) => reason,
         };
-        let object = match answer {
-            Ok(object) => object,
-            Err(reason) if args.strict => return Err(Failure::Line { number: line.number, reason }),
-            Err(reason) => {
-                n_bad += 1;
-                warn(&format!("line {}: {reason}", line.number));
-                Object::default().with("line", &line.number).with("error", &reason)
-            }
-        };
-        serde_json::to_writer(&mut *out, &object).map_err(|e| Failure::Output(e.into()))?;
-        out.write_all(b"\n").map_err(Failure::Output)?;
-    }
-    Ok(n_bad)
-}
-
-/// The answer to one text, or what is wrong with it.
-fn alone(engine: &Engine, input: Input<'_>, call: &Call, kind: Kind, raw: bool) -> Result<Object, String> {
-    match engine.answer(&[input], call, kind) {
-        Ok(output) => Ok(engine.object(&output, 0, kind, raw)),
-        Err(error) => {
-            let reason = error.report();
-            // The line's number says which text it is.
-            Err(reason.strip_prefix("input 0: ").map_or(reason.clone(), ToOwned::to_owned))
+        let file = (sources.len() > 1).then(|| sources[line.source].name.as_str());
+        let place = file.map_or_else(String::new, |file| format!("{file}: "));
+        let message = format!("{place}line {}: {reason}", line.number);
+        if is_strict {
+            sink.flush()?;
+            return Err(Failure::Line(message));
         }
+        progress.warn(&message);
+        sink.put_bad(id.as_deref(), &Bad { file, line: line.number, reason: &reason })?;
+        n_bad += 1;
     }
-}
-
-/// Says something on standard error; where nobody listens, nothing is lost.
-fn warn(message: &str) {
-    drop(writeln!(std::io::stderr(), "ernie: {message}"));
+    sink.flush()?;
+    Ok(n_bad)
 }

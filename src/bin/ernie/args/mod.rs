@@ -1,0 +1,295 @@
+//! The command line: what all commands that read texts share.
+
+mod encode;
+mod infer;
+
+pub(crate) use encode::{EncodeArgs, PoolingArgs};
+pub(crate) use infer::InferArgs;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ernie::error::{Error, Result};
+use ernie::options::{Options, Precision, Problem};
+use ernie::pipeline::Call;
+
+use crate::output_file::Existing;
+
+/// Runs Baidu ERNIE models.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show what a directory holds: family, task, sizes, tokenizer, inputs and outputs, and what is missing.
+    Inspect(InspectArgs),
+    /// Write a checkpoint as a bundle: manifest, weights, graph and tokenizer, which opens at once. Needs no ONNX Runtime.
+    Export(ExportArgs),
+    /// Turn texts into token ids with byte offsets. Needs no ONNX Runtime.
+    Tokenize(TokenizeArgs),
+    /// Turn texts into vectors: JSON Lines, or with `--output FILE.npy` a NumPy array.
+    Encode(EncodeArgs),
+    /// Answer the model's task: labels, entities, answers, words of a `[MASK]`, what a schema names.
+    Infer(Box<InferArgs>),
+    /// Put candidates in order for a query: JSON Lines `{"query": ..., "candidates": [...]}`.
+    Rank(RankArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// The model's directory, or an .onnx file in one.
+    pub(crate) dir: PathBuf,
+    /// One JSON object instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// The checkpoint's directory.
+    pub(crate) dir: PathBuf,
+    /// The bundle's directory; it must not exist or be empty, and appears when it is complete.
+    pub(crate) out: PathBuf,
+    /// How the weights are stored; without it as they are.
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArg>,
+    /// Write a graph of standard operators with a text a row, for other runtimes and TensorRT.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct TokenizeArgs {
+    /// The tokenizer's directory, or an .onnx file in one.
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) bulk: BulkArgs,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    set: SetArgs,
+    #[command(flatten)]
+    text: TextArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct RankArgs {
+    /// The model's directory, or an .onnx file in one.
+    pub(crate) dir: PathBuf,
+    /// Candidates of each ranking at most; the scores are those of all.
+    #[arg(long, value_name = "K", value_parser = positive)]
+    top_k: Option<usize>,
+    /// What raw scores mean, where the model is to be overruled (classifiers of pairs).
+    #[arg(long, value_enum)]
+    problem: Option<ProblemArg>,
+    #[command(flatten)]
+    pooling: PoolingArgs,
+    #[command(flatten)]
+    pub(crate) bulk: BulkArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    text: TextArgs,
+}
+
+/// Options of the library by their names.
+#[derive(Args)]
+pub(crate) struct SetArgs {
+    /// Set an option of the library: `--set threads=2`. May be given several times; an unknown key lists them all.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+/// How the model is opened.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    #[command(flatten)]
+    set: SetArgs,
+    /// The weights, where they lie apart from the config, as fine-tuned ones do (`ckpt.bin`).
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The task, where the directory does not tell it or is overruled.
+    #[arg(long)]
+    task: Option<String>,
+}
+
+/// How texts become tokens.
+#[derive(Args)]
+pub(crate) struct TextArgs {
+    /// Tokens of a text or pair at most, special tokens included.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// Refuse longer texts instead of cutting them.
+    #[arg(long)]
+    no_truncation: bool,
+    /// Give a longer text (or pair) to the model in windows that begin N tokens after one another instead of cutting it.
+    #[arg(long, value_name = "N", conflicts_with = "no_truncation")]
+    doc_stride: Option<usize>,
+    /// Treat `[CLS]`-like strings in the texts as plain text.
+    #[arg(long)]
+    plain_special_tokens: bool,
+}
+
+/// What is read and written.
+#[derive(Args)]
+pub(crate) struct BulkArgs {
+    /// Files and patterns (`'data/*.jsonl'`), read one after the other; standard input when absent or `-`.
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the answers there instead of to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Go on with the output of a run of the same inputs that was broken off.
+    #[arg(long, requires = "output", conflicts_with = "force")]
+    resume: bool,
+    /// Write the output anew where it is there already.
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// Stop at the first bad line instead of naming it and going on.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Say on standard error how far the work is, every 10 seconds, also where no terminal watches.
+    #[arg(long)]
+    pub(crate) progress: bool,
+}
+
+/// How texts are read.
+#[derive(Args)]
+pub(crate) struct ReadArgs {
+    /// How lines are read; `auto` takes JSON Lines when the first line of an input is a JSON object.
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+    /// Lines that are worked on together.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) chunk: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Auto,
+    Text,
+    Jsonl,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    F16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProblemArg {
+    SingleLabel,
+    MultiLabel,
+    Regression,
+}
+
+impl ProblemArg {
+    fn problem(self) -> Problem {
+        match self {
+            Self::SingleLabel => Problem::SingleLabel,
+            Self::MultiLabel => Problem::MultiLabel,
+            Self::Regression => Problem::Regression,
+        }
+    }
+}
+
+fn key_value(text: &str) -> std::result::Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn positive(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
+}
+
+impl SetArgs {
+    fn options(&self) -> Result<Options> {
+        let mut options = Options::default();
+        self.set.iter().try_for_each(|(key, value)| options.set(key, value))?;
+        Ok(options)
+    }
+}
+
+impl ModelArgs {
+    pub(crate) fn options(&self) -> Result<Options> {
+        let mut options = self.set.options()?;
+        if let Some(weights) = &self.weights {
+            let text = weights.to_str().ok_or_else(|| {
+                Error::InvalidArgument(format!("--weights {}: the path is not UTF-8", weights.display()))
+            })?;
+            options.set("weights", text)?;
+        }
+        if let Some(task) = &self.task {
+            options.set("task", task)?;
+        }
+        Ok(options)
+    }
+}
+
+impl TextArgs {
+    fn add_to(&self, mut options: Options) -> Result<Options> {
+        if let Some(max_tokens) = self.max_tokens {
+            options.set("max_tokens", &max_tokens.to_string())?;
+        }
+        if self.no_truncation {
+            options.set("truncation", "error")?;
+        }
+        if let Some(doc_stride) = self.doc_stride {
+            options.set("truncation", "windows")?;
+            options.set("doc_stride", &doc_stride.to_string())?;
+        }
+        if self.plain_special_tokens {
+            options.set("special_tokens", "plain")?;
+        }
+        Ok(options)
+    }
+}
+
+impl ExportArgs {
+    pub(crate) fn precision(&self) -> Option<Precision> {
+        self.precision.map(|precision| match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F16 => Precision::F16,
+        })
+    }
+}
+
+impl TokenizeArgs {
+    pub(crate) fn options(&self) -> Result<Options> {
+        self.text.add_to(self.set.options()?)
+    }
+}
+
+impl RankArgs {
+    pub(crate) fn options(&self) -> Result<Options> {
+        self.text.add_to(self.model.options()?)
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        Call { top_k: self.top_k, problem: self.problem.map(ProblemArg::problem), ..self.pooling.call() }
+    }
+
+    /// Every line is a batch of its own.
+    pub(crate) fn read(&self) -> ReadArgs {
+        ReadArgs { format: Format::Jsonl, chunk: 1 }
+    }
+}
+
+impl BulkArgs {
+    /// What happens to an output that is there already.
+    pub(crate) fn existing(&self) -> Existing {
+        match (self.resume, self.force) {
+            (true, _) => Existing::Kept,
+            (false, true) => Existing::Replaced,
+            (false, false) => Existing::Refused,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How far the work is: a bar where a person watches, plain lines where they are asked for.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::sources::Source;
+
+/// Less is done before anybody has looked.
+const LONG_BYTES: u64 = 256 << 10;
+/// The time between plain lines.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What is drawn.
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { last: Option<Instant> },
+}
+
+/// What was done, and since when.
+pub(crate) struct Progress {
+    shown: Shown,
+    /// Bytes of all inputs, where they are known.
+    n_bytes: Option<u64>,
+    n_bytes_done: u64,
+    n_bytes_skipped: u64,
+    n_lines_done: u64,
+    n_lines_skipped: u64,
+    begin: Instant,
+}
+
+impl Progress {
+    /// `plain` asks for lines; a bar is drawn where standard error is a terminal that the answers do not go to.
+    pub(crate) fn new(sources: &[Source], plain: bool, to_file: bool) -> Self {
+        let n_bytes: Option<u64> = sources.iter().map(|source| source.n_bytes).sum();
+        let is_watched = std::io::stderr().is_terminal() && (to_file || !std::io::stdout().is_terminal());
+        let is_long = match n_bytes {
+            Some(n) => n >= LONG_BYTES,
+            None => !std::io::stdin().is_terminal(),
+        };
+        let shown = match (plain, is_watched && is_long) {
+            (true, _) => Shown::Lines { last: None },
+            (false, true) => Shown::Bar(bar(n_bytes)),
+            (false, false) => Shown::Nothing,
+        };
+        Self {
+            shown,
+            n_bytes,
+            n_bytes_done: 0,
+            n_bytes_skipped: 0,
+            n_lines_done: 0,
+            n_lines_skipped: 0,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Counts lines that an earlier run has answered.
+    pub(crate) fn skip(&mut self, n_lines: u64, n_bytes: u64) {
+        self.n_lines_skipped += n_lines;
+        self.n_bytes_skipped += n_bytes;
+        self.begin = Instant::now();
+    }
+
+    /// Counts lines that are answered.
+    pub(crate) fn add(&mut self, n_lines: u64, n_bytes: u64) {
+        self.n_lines_done += n_lines;
+        self.n_bytes_done += n_bytes;
+        let text = self.text();
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                bar.set_position(self.n_bytes_skipped + self.n_bytes_done);
+                bar.set_message(text);
+            }
+            Shown::Lines { last } => {
+                if last.is_none_or(|last| last.elapsed() >= PAUSE) {
+                    *last = Some(Instant::now());
+                    say(&text);
+                }
+            }
+        }
+    }
+
+    /// Says something on standard error, above the bar.
+    pub(crate) fn warn(&self, message: &str) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(|| say(message)),
+            _ => say(message),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn text(&self) -> String {
+        let seconds = self.begin.elapsed().as_secs_f64().max(1e-3);
+        let speed = self.n_lines_done as f64 / seconds;
+        let n_lines = self.n_lines_skipped + self.n_lines_done;
+        let mut text = format!(
+            "{n_lines} lines, {} lines/s",
+            if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") }
+        );
+        if let (Some(n_bytes), 1..) = (self.n_bytes, self.n_bytes_done) {
+            let n_left = n_bytes.saturating_sub(self.n_bytes_skipped + self.n_bytes_done);
+            let left = (seconds * n_left as f64 / self.n_bytes_done as f64).ceil() as u64;
+            text.push_str(&format!(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60));
+        }
+        text
+    }
+}
+
+fn bar(n_bytes: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(n_bytes, ProgressDrawTarget::stderr());
+    let template = if n_bytes.is_some() { "{wide_bar} {msg}" } else { "{msg}" };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Says something on standard error; where nobody listens, nothing is lost.
+fn say(message: &str) {
+    drop(writeln!(std::io::stderr(), "ernie: {message}"));
+}

@@ -1,0 +1,54 @@
+//! Queries and candidates -> the candidates in order.
+
+use ernie::error::Error;
+use ernie::pipeline::{Call, Model};
+
+use crate::args::RankArgs;
+use crate::failure::Failure;
+use crate::line_sink::LineSink;
+use crate::records::{self, Object};
+use crate::request::Ranking;
+use crate::sources::sources;
+use crate::stream::{self, Answers, Work};
+
+struct Ranker {
+    model: Model,
+    call: Call,
+}
+
+/// Puts the candidates of every line in order.
+pub(crate) fn run(args: &RankArgs) -> Result<(), Failure> {
+    let sources = sources(&args.bulk.files)?;
+    let model = Model::open(&args.dir, &args.options()?)?;
+    let call = args.call();
+    // What no text can change is found out before the first one: of a classifier's labels by one candidate.
+    if let Err(error @ Error::Unsupported(_)) = model.rank("", &[""], &call) {
+        return Err(Failure::Library(error));
+    }
+    let sink = LineSink::open(&args.bulk, &sources)?;
+    stream::run(&Ranker { model, call }, sink, &sources, (&args.bulk, &args.read()))
+}
+
+impl Ranker {
+    fn rank(&self, request: &Ranking) -> Result<Result<Object, String>, Failure> {
+        let candidates: Vec<&str> = request.candidates.iter().map(String::as_str).collect();
+        match self.model.rank(&request.query, &candidates, &self.call) {
+            Ok(output) => Ok(Ok(records::ranking(&output))),
+            Err(error @ (Error::InvalidArgument(_) | Error::TextTooLong { .. } | Error::Unsupported(_))) => {
+                let reason = error.report();
+                let of_candidate = reason.strip_prefix("input ").map(|rest| format!("candidate {rest}"));
+                Ok(Err(of_candidate.unwrap_or(reason)))
+            }
+            Err(error) => Err(Failure::Library(error)),
+        }
+    }
+}
+
+impl Work for Ranker {
+    type Request = Ranking;
+    type Answer = Object;
+
+    fn answer(&self, requests: &[&Ranking]) -> Result<Answers<Object>, Failure> {
+        requests.iter().map(|request| self.rank(request)).collect()
+    }
+}

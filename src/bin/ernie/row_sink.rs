@@ -1,0 +1,90 @@
+//! Vectors -> rows of a NumPy file; of integers also a file of what they are to be multiplied by.
+
+use std::path::Path;
+
+use ernie::pipeline::VectorType;
+use half::f16;
+use serde_json::value::RawValue;
+
+use crate::array::{ArrayFile, NumberType, RowType};
+use crate::failure::Failure;
+use crate::output_file::{Existing, OutputFile};
+use crate::sources::Source;
+use crate::stream::{Bad, Sink};
+
+/// A row for each vector.
+pub(crate) struct RowSink {
+    vector_type: VectorType,
+    n_columns: usize,
+    vectors: ArrayFile,
+    scales: Option<ArrayFile>,
+    row: Vec<u8>,
+}
+
+impl RowSink {
+    /// `a.npy` for the vectors, and `a.scales.npy` where they are integers.
+    pub(crate) fn open(
+        path: &Path,
+        existing: Existing,
+        sources: &[Source],
+        vector_type: VectorType,
+        n_columns: usize,
+    ) -> Result<Self, Failure> {
+        let numbers = match vector_type {
+            VectorType::F16 => NumberType::F16,
+            VectorType::I8 => NumberType::I8,
+            _ => NumberType::F32,
+        };
+        let open = |path: &Path, rows| ArrayFile::new(OutputFile::open(path, existing, sources)?, rows);
+        let vectors = open(path, RowType { numbers, n_columns: Some(n_columns) })?;
+        let scales = match numbers {
+            NumberType::I8 => {
+                let rows = RowType { numbers: NumberType::F32, n_columns: None };
+                Some(open(&path.with_extension("scales.npy"), rows)?)
+            }
+            NumberType::F32 | NumberType::F16 => None,
+        };
+        Ok(Self { vector_type, n_columns, vectors, scales, row: Vec::new() })
+    }
+}
+
+impl Sink<Vec<f32>> for RowSink {
+    fn n_done(&self) -> u64 {
+        self.scales.iter().map(ArrayFile::n_rows).fold(self.vectors.n_rows(), u64::min)
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let n_rows = self.n_done();
+        self.vectors.begin(n_rows)?;
+        self.scales.iter_mut().try_for_each(|scales| scales.begin(n_rows))
+    }
+
+    fn put(&mut self, _: Option<&RawValue>, vector: Vec<f32>) -> Result<(), Failure> {
+        if vector.len() != self.n_columns {
+            let reason = format!("a vector has {} numbers, the others have {}", vector.len(), self.n_columns);
+            return Err(Failure::Refused(reason));
+        }
+        self.row.clear();
+        let scale = self.vector_type.store(&vector, &mut self.row);
+        self.vectors.push(&self.row);
+        self.scales.iter_mut().for_each(|scales| scales.push(&scale.to_ne_bytes()));
+        Ok(())
+    }
+
+    /// NaN, or where the numbers are integers zeros times NaN.
+    fn put_bad(&mut self, _: Option<&RawValue>, _: &Bad<'_>) -> Result<(), Failure> {
+        let row: Vec<u8> = match self.vector_type {
+            VectorType::F16 => f16::NAN.to_ne_bytes().repeat(self.n_columns),
+            VectorType::I8 => vec![0; self.n_columns],
+            _ => f32::NAN.to_ne_bytes().repeat(self.n_columns),
+        };
+        self.vectors.push(&row);
+        self.scales.iter_mut().for_each(|scales| scales.push(&f32::NAN.to_ne_bytes()));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.vectors.flush()?;
+        self.scales.iter_mut().try_for_each(ArrayFile::flush)
+    }
+}
