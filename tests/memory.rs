@@ -5,7 +5,7 @@
 mod support;
 
 use ernie::options::Options;
-use ernie::pipeline::{Call, Input, Model};
+use ernie::pipeline::{Call, Input, Model, Schema};
 
 /// Resident memory of this process, in KiB.
 fn resident_kib() -> u64 {
@@ -19,6 +19,42 @@ fn resident_kib() -> u64 {
 fn memory_is_steady_under_load_and_over_opening() {
     under_load();
     over_opening();
+    over_tasks();
+}
+
+fn over_tasks() {
+    let root = support::root().join("tests/fixtures/checkpoints");
+    let open = |name: &str, task: &str| {
+        let mut options = Options::default();
+        options.set("task", task).unwrap();
+        Model::open(&root.join(name), &options).unwrap()
+    };
+    let (tagger, reader) = (open("paddle_ernie_ner", "auto"), open("paddle_ernie_mrc", "question_answering"));
+    let (cloze, extractor) = (open("paddle_ernie_pretraining", "auto"), open("paddlenlp_uie", "auto"));
+    let words = "今天天气很好，我们去看书。他说这个不错，房间大小干净。".repeat(8);
+    let masked = format!("{words}[MASK]{words}");
+    let chars: Vec<usize> = words.char_indices().map(|(at, _)| at).collect();
+    let windows = Call { truncation: Some(ernie::tokenize::Truncation::Windows), ..Call::default() };
+    let candidates = Call { candidates: vec!["好".into(), "北京上".into()], ..windows.clone() };
+    let schema = Schema::parse(r#"["人", {"房间": ["大小"]}]"#).unwrap();
+    let schema = Call { schema: Some(schema.into()), threshold: Some(0.45), ..Call::default() };
+    let load = |n_calls: usize| {
+        for call in 0..n_calls {
+            let text = &words[..chars[(call * 37) % chars.len()]];
+            let single = Input { text, pair: None };
+            tagger.infer(&[single], &windows).unwrap();
+            // Every tenth text is empty, or has no mask.
+            let asked = [Input { text: "我在？", pair: Some(text) }, single].map(Ok).into_iter().collect();
+            assert!(reader.infer_each(asked, &Call::default()).unwrap().errors[1].is_some());
+            cloze.infer_each(vec![Ok(Input { text: &masked, pair: None }), Ok(single)], &candidates).unwrap();
+            extractor.infer(&[single], &schema).unwrap();
+        }
+    };
+    load(20);
+    let before = resident_kib();
+    load(60);
+    let after = resident_kib();
+    assert!(after < before + 4 * 1024, "{before} KiB grew to {after} KiB");
 }
 
 fn over_opening() {
