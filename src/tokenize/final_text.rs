@@ -12,6 +12,9 @@ use super::encoding::Span;
 use super::unicode::{is_cjk, is_space, push_nfd};
 use super::{unicode, unicode_tables as tables};
 
+/// Runs longer than this are not searched: an answer in them is what its tokens cover.
+const MAX_RUNS_BYTES: usize = 1 << 16;
+
 /// A passage, cut into runs, with what was found out about ranges of them.
 #[derive(Debug)]
 pub struct FinalText<'a> {
@@ -56,6 +59,13 @@ impl<'a> FinalText<'a> {
         let (begin, end) = (run_of(first.begin), run_of(last.begin) + 1);
         let whole =
             Span { begin: self.bounds[begin], end: self.bounds.get(end).copied().unwrap_or(self.passage.len()) };
+        if whole.end - whole.begin > MAX_RUNS_BYTES {
+            return Span { begin: first.begin, end: last.end };
+        }
+        // The basic tokenizer never writes it: it lies between brackets of its own.
+        if tokens.iter().any(|token| token == "[UNK]") {
+            return whole;
+        }
         let (passage, lowercase) = (self.passage, self.lowercase);
         let basic =
             self.known.entry(begin..end).or_insert_with(|| Basic::of(&passage[whole.begin..whole.end], lowercase));
@@ -155,6 +165,12 @@ mod tests {
     fn a_part_of_a_run_is_found_in_it() {
         assert_eq!(final_text("他说Porcupine wallopped him", "lopped", &["##lop", "##ped"]), "lopped");
         assert_eq!(final_text("于1992年4月", "1992年4", &["1992", "年", "4"]), "1992年4");
+    }
+
+    #[test]
+    fn endless_runs_are_not_searched() {
+        let passage = format!("中{}good{}", " ".repeat(1 << 16), " ".repeat(1 << 16));
+        assert_eq!(final_text(&passage, "good", &["good"]), "good");
     }
 
     #[test]
