@@ -4,6 +4,7 @@ use std::fs::read;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -79,6 +80,28 @@ fn an_output_is_not_written_over() {
     let itself = [&TOKENIZE[..], &[&input, "--force", "--output", &input]].concat();
     assert!(refusal(&itself, "").contains("is an input too"));
     assert_eq!(text(&input), texts(3));
+}
+
+#[test]
+fn an_output_is_written_by_one_run_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("out.jsonl");
+    let arguments = [&TOKENIZE[..], &["-o", output.to_str().unwrap()]].concat();
+    let mut first = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = first.stdin.take().unwrap();
+    stdin.write_all("好\n".as_bytes()).unwrap();
+    while output.metadata().map_or(0, |metadata| metadata.len()) == 0 {
+        assert!(first.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for more in ["--resume", "--force"] {
+        assert!(refusal(&[&arguments[..], &[more]].concat(), "好\n好\n").contains("written by another run"));
+    }
+    drop(stdin);
+    assert!(first.wait().unwrap().success());
+    assert_eq!(text(output.to_str().unwrap()).lines().count(), 1);
+    done(&[&arguments[..], &["--resume"]].concat(), "好\n好\n");
+    assert_eq!(text(output.to_str().unwrap()).lines().count(), 2);
 }
 
 #[test]

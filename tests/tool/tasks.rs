@@ -221,6 +221,13 @@ fn what_changes_nothing_is_refused() {
     for flag in ["--raw", "--task", "--weights", "--top-k"] {
         assert!(refusal(&["tokenize", flag, "models/demo"], "好").contains("unexpected argument"), "{flag}");
     }
+    for flag in [&["--normalize"][..], &["--pooling", "mean"]] {
+        let rank = refusal(&[&["rank", &model("paddlenlp_cross_encoder")], flag].concat(), "");
+        assert!(rank.contains(&format!("{} changes nothing", flag[0])), "{rank}");
+    }
+    assert!(
+        refusal(&["rank", &model("paddlenlp_dual_encoder"), "--max-tokens", "1"], "").contains("ernie: max_tokens 1")
+    );
     let none = refusal(&["infer", &model("paddlenlp_dual_encoder")], "好");
     assert!(none.contains("gives no answers") && !none.contains("line"), "{none}");
 }

@@ -20,16 +20,25 @@ struct Ranker {
 pub(crate) fn run(args: &RankArgs) -> Result<(), Failure> {
     let sources = sources(&args.bulk.files)?;
     let model = Model::open(&args.dir, &args.options()?)?;
-    let call = args.call();
-    // What no text can change is found out before the first one: of a classifier's labels by one candidate.
-    if let Err(error @ Error::Unsupported(_)) = model.rank("", &[""], &call) {
-        return Err(Failure::Library(error));
-    }
+    let call = args.call(model.task())?;
+    let ranker = Ranker { model, call };
+    ranker.check()?;
     let sink = LineSink::open(&args.bulk, &sources)?;
-    stream::run(&Ranker { model, call }, sink, &sources, (&args.bulk, &args.read()))
+    stream::run(&ranker, sink, &sources, (&args.bulk, &args.read()))
 }
 
 impl Ranker {
+    /// Finds out before the first line what no text can change.
+    fn check(&self) -> Result<(), Failure> {
+        match self.model.rank("a", &["a"], &self.call) {
+            Ok(_) | Err(Error::TextTooLong { .. }) => Ok(()),
+            Err(error) => {
+                let reason = error.report();
+                Err(Failure::Refused(reason.strip_prefix("input 0: ").unwrap_or(&reason).to_owned()))
+            }
+        }
+    }
+
     fn rank(&self, request: &Ranking) -> Result<Result<Object, String>, Failure> {
         let candidates: Vec<&str> = request.candidates.iter().map(String::as_str).collect();
         match self.model.rank(&request.query, &candidates, &self.call) {

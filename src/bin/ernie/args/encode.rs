@@ -39,15 +39,15 @@ pub(crate) struct EncodeArgs {
 #[derive(Args)]
 pub(crate) struct PoolingArgs {
     /// How one vector is made of a text's token vectors.
-    #[arg(long, value_enum, default_value_t = PoolingArg::Default)]
-    pooling: PoolingArg,
+    #[arg(long, value_enum)]
+    pub(super) pooling: Option<PoolingArg>,
     /// Divide every vector by its Euclidean length.
     #[arg(long)]
-    normalize: bool,
+    pub(super) normalize: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum PoolingArg {
+pub(super) enum PoolingArg {
     Default,
     Pooler,
     Cls,
@@ -65,13 +65,13 @@ enum TypeArg {
 impl PoolingArgs {
     pub(super) fn call(&self) -> Call {
         Call {
-            pooling: match self.pooling {
+            pooling: self.pooling.map_or_else(Pooling::default, |pooling| match pooling {
                 PoolingArg::Default => Pooling::Default,
                 PoolingArg::Pooler => Pooling::Pooler,
                 PoolingArg::Cls => Pooling::Cls,
                 PoolingArg::Mean => Pooling::Mean,
                 PoolingArg::Max => Pooling::Max,
-            },
+            }),
             normalize: if self.normalize { Normalize::L2 } else { Normalize::None },
             ..Call::default()
         }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use ernie::error::{Error, Result};
+use ernie::error::Result;
 use ernie::options::{Options, Task};
 use ernie::pipeline::{AnswerSpan, Call, NoAnswer, Schema, SchemaLanguage, Tags, Words};
 
-use super::{BulkArgs, ModelArgs, ProblemArg, ReadArgs, TextArgs, positive};
+use super::{BulkArgs, CLASSIFIES, Flag, ModelArgs, ProblemArg, ReadArgs, TextArgs, positive, refuse_idle};
 use crate::failure::Failure;
 
 #[derive(Args)]
@@ -126,7 +126,6 @@ enum SchemaLanguageArg {
     English,
 }
 
-const CLASSIFIES: &[Task] = &[Task::SequenceClassification, Task::CrossEncoder, Task::MultipleChoice];
 const TAGS: &[Task] = &[Task::TokenClassification];
 const ANSWERS: &[Task] = &[Task::QuestionAnswering];
 const FILLS: &[Task] = &[Task::MaskedLm];
@@ -180,8 +179,8 @@ impl InferArgs {
     /// Refuses what would change nothing.
     fn check(&self, task: Task) -> Result<()> {
         let Self { labels, answers, masks, extraction, .. } = self;
-        let given = [
-            ("top-k", self.top_k.is_some(), &[CLASSIFIES, ANSWERS, FILLS][..]),
+        let given: [Flag<'_>; 14] = [
+            ("top-k", self.top_k.is_some(), &[CLASSIFIES, ANSWERS, FILLS]),
             ("threshold", self.threshold.is_some(), &[CLASSIFIES, TAGS, EXTRACTS]),
             ("problem", labels.problem.is_some(), &[CLASSIFIES]),
             ("words", labels.words.is_some(), &[TAGS]),
@@ -196,13 +195,7 @@ impl InferArgs {
             ("whole-words", masks.whole_words, &[FILLS]),
             ("schema", extraction.schema.is_some(), &[EXTRACTS]),
         ];
-        let is_idle = |(_, is_given, tasks): &&(&str, bool, &[&[Task]])| *is_given && !tasks.concat().contains(&task);
-        match given.iter().find(is_idle) {
-            Some((flag, ..)) => {
-                Err(Error::InvalidArgument(format!("--{flag} changes nothing of task {}", task.name())))
-            }
-            None => Ok(()),
-        }
+        refuse_idle(task, &given)
     }
 }
 

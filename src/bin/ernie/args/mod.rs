@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ernie::error::{Error, Result};
-use ernie::options::{Options, Precision, Problem};
+use ernie::options::{Options, Precision, Problem, Task};
 use ernie::pipeline::Call;
 
 use crate::output_file::Existing;
@@ -201,6 +201,22 @@ impl ProblemArg {
     }
 }
 
+/// A flag, whether it was given, and the tasks that it changes.
+type Flag<'a> = (&'a str, bool, &'a [&'a [Task]]);
+
+const CLASSIFIES: &[Task] = &[Task::SequenceClassification, Task::CrossEncoder, Task::MultipleChoice];
+const SCORES_PAIRS: &[Task] = &[Task::SequenceClassification, Task::CrossEncoder];
+const COMPARES_VECTORS: &[Task] = &[Task::Encoder, Task::DualEncoder];
+
+/// Refuses what would change nothing.
+fn refuse_idle(task: Task, flags: &[Flag<'_>]) -> Result<()> {
+    let is_idle = |(_, is_given, tasks): &&Flag<'_>| *is_given && !tasks.concat().contains(&task);
+    match flags.iter().find(is_idle) {
+        Some((flag, ..)) => Err(Error::InvalidArgument(format!("--{flag} changes nothing of task {}", task.name()))),
+        None => Ok(()),
+    }
+}
+
 fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -273,8 +289,15 @@ impl RankArgs {
         self.text.add_to(self.model.options()?)
     }
 
-    pub(crate) fn call(&self) -> Call {
-        Call { top_k: self.top_k, problem: self.problem.map(ProblemArg::problem), ..self.pooling.call() }
+    /// What is asked of a model with this task.
+    pub(crate) fn call(&self, task: Task) -> Result<Call> {
+        let given: [Flag<'_>; 3] = [
+            ("problem", self.problem.is_some(), &[SCORES_PAIRS]),
+            ("pooling", self.pooling.pooling.is_some(), &[COMPARES_VECTORS]),
+            ("normalize", self.pooling.normalize, &[COMPARES_VECTORS]),
+        ];
+        refuse_idle(task, &given)?;
+        Ok(Call { top_k: self.top_k, problem: self.problem.map(ProblemArg::problem), ..self.pooling.call() })
     }
 
     /// Every line is a batch of its own.
