@@ -36,7 +36,7 @@ mod tests {
     fn tokens_go_to_the_window_that_shows_most_around_them() {
         assert_eq!(windows_of_tokens(&[0..4, 2..6], 6), [0, 0, 0, 1, 1, 1]);
         assert_eq!(windows_of_tokens(&[0..6, 3..8], 8), [0, 0, 0, 0, 0, 1, 1, 1]);
-        assert_eq!(windows_of_tokens(&[0..3], 3), [0, 0, 0]);
+        assert_eq!(windows_of_tokens(std::slice::from_ref(&(0..3)), 3), [0, 0, 0]);
         assert_eq!(windows_of_tokens(&[], 0), [0_usize; 0]);
     }
 

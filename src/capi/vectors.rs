@@ -260,7 +260,7 @@ fn similarity_of(value: u32) -> Result<Similarity> {
 /// # Safety
 /// - `vectors` is NULL or points to so many floats.
 unsafe fn numbers<'a>(vectors: *const f32, n_vectors: usize, n_columns: usize, name: &str) -> Result<&'a [f32]> {
-    let n_numbers = n_vectors.checked_mul(n_columns).unwrap_or(usize::MAX);
+    let n_numbers = n_vectors.saturating_mul(n_columns);
     // SAFETY: the caller's obligation.
     unsafe { boundary::slice(vectors, n_numbers, name) }
 }
@@ -324,7 +324,7 @@ pub unsafe extern "C" fn ernie_similarity(
         let row = |index: usize| index * n_columns..(index + 1) * n_columns;
         let mut all = Vec::new();
         if n_a > 0 && n_b > 0 {
-            all.try_reserve_exact(n_a.checked_mul(n_b).unwrap_or(usize::MAX)).map_err(|_| Error::OutOfMemory)?;
+            all.try_reserve_exact(n_a.saturating_mul(n_b)).map_err(|_| Error::OutOfMemory)?;
         }
         for i in 0..if n_b > 0 { n_a } else { 0 } {
             all.extend((0..n_b).map(|j| similarity.of(&a[row(i)], &b[row(j)])));

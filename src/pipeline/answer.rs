@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::encodings::of_input;
 use super::forward::{TextOutputs, Wanted};
-use super::{AnswerSpan, Call, Input, Item, Model, NoAnswer, Output, encode_options, windows};
+use super::{AnswerSpan, Call, Input, Item, Model, NoAnswer, Output, windows};
 use crate::batch::context::windows_of_tokens;
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
@@ -21,13 +21,16 @@ const MAX_QUESTION_TOKENS: usize = 64;
 /// How many candidates for each answer are compared with those before it.
 const MOST_CANDIDATES: usize = 100;
 
+/// Logits of the tokens of one encoding, as a start and as an end.
+type StartAndEnd = (Vec<f32>, Vec<f32>);
+
 impl Model {
     /// Answers to questions (text) from passages (pair), best first; [`Output::matrix`] has the scores of the best answer
     /// and of none.
     pub(super) fn answer(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
         let encodings = self.questions(inputs, call)?;
         self.check_encodings(&encodings)?;
-        let mut logits: Vec<(Vec<f32>, Vec<f32>)> = vec![Default::default(); encodings.len()];
+        let mut logits: Vec<StartAndEnd> = vec![Default::default(); encodings.len()];
         let mut output = Output::default();
         let wanted = Wanted { tokens: true, ..Wanted::default() };
         self.forward(&encodings, call, wanted, &mut output.raw_outputs, |index, row| {
@@ -91,7 +94,7 @@ impl Model {
     }
 
     fn question_options(&self, call: &Call) -> Result<EncodeOptions> {
-        let mut options = encode_options(&self.options, call, self.max_tokens, Self::windows_unless_raw(call))?;
+        let mut options = self.encode_options(call, Self::windows_unless_raw(call))?;
         if options.truncation == Truncation::Windows {
             options.doc_stride = options.doc_stride.or(Some(DEFAULT_DOC_STRIDE));
             if call.max_tokens.or(self.options.max_tokens).is_none() {
@@ -103,11 +106,11 @@ impl Model {
     }
 
     /// What the model said of each window. The script of 2021 takes a start from the window alone that shows most around it.
-    fn answer_windows(&self, encodings: &[Encoding], logits: &mut [(Vec<f32>, Vec<f32>)]) -> Vec<Window> {
+    fn answer_windows(&self, encodings: &[Encoding], logits: &mut [StartAndEnd]) -> Vec<Window> {
         let ranges = windows::ranges(encodings, 1);
         let n_tokens = ranges.last().map_or(0, |range| range.end);
         let owners = windows_of_tokens(&ranges, n_tokens);
-        let window = |(number, (encoding, logits)): (usize, (&Encoding, &mut (Vec<f32>, Vec<f32>)))| {
+        let window = |(number, (encoding, logits)): (usize, (&Encoding, &mut StartAndEnd))| {
             let passage = windows::content(encoding, 1);
             let owned = match self.is_seed() {
                 true => {
@@ -193,7 +196,7 @@ fn item(rank: usize, (candidate, span): (Candidate, Span), passage: &str) -> (f3
 }
 
 /// Two outputs with a number for each token, or one with two.
-fn start_and_end(row: &TextOutputs<'_>) -> Result<(Vec<f32>, Vec<f32>)> {
+fn start_and_end(row: &TextOutputs<'_>) -> Result<StartAndEnd> {
     let column = |role| row.token_rows(role).map(|rows| rows.map(|(values, _)| values.to_vec()));
     if let (Some(start), Some(end)) = (column(OutputRole::StartLogits)?, column(OutputRole::EndLogits)?) {
         return Ok((start, end));

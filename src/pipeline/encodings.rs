@@ -6,7 +6,7 @@ use crate::model_dir::limit_tokens;
 use crate::options::Options;
 use crate::panics;
 use crate::session::usable_threads;
-use crate::tokenize::{EncodeOptions, Encoding, Tokenizer, Truncation};
+use crate::tokenize::{EncodeOptions, Encoding, Pieces, Tokenizer, Truncation};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -14,6 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 const BYTES_PER_THREAD: usize = 1 << 16;
 
 impl Model {
+    /// How a call's texts are encoded. What no text could change is found out here.
+    pub(super) fn encode_options(&self, call: &Call, truncation: Truncation) -> Result<EncodeOptions> {
+        let options = encode_options(&self.options, call, self.max_tokens, truncation)?;
+        self.tokenizer()?.assemble(&Pieces::default(), None, &options, &mut Vec::with_capacity(1))?;
+        Ok(options)
+    }
+
     /// Whether the model takes these tokens: what a graph would refuse late, or not at all.
     pub(super) fn check_encodings(&self, encodings: &[Encoding]) -> Result<()> {
         let vocab_size = self.spec.dimensions.vocab_size.unwrap_or(usize::MAX);
@@ -113,12 +120,17 @@ fn size(input: &Input<'_>) -> usize {
 
 /// The error with the index of the input that it is of.
 pub(super) fn of_input(error: Error, index: usize) -> Error {
+    told(error, |reason| format!("input {index}: {reason}"))
+}
+
+/// The error with other words, where they are about a text.
+pub(super) fn told(error: Error, say: impl Fn(&str) -> String) -> Error {
     match error {
         Error::TextTooLong { what, n_tokens, max_tokens } => {
-            Error::TextTooLong { what: format!("input {index}: {what}"), n_tokens, max_tokens }
+            Error::TextTooLong { what: say(&what), n_tokens, max_tokens }
         }
-        Error::InvalidArgument(reason) => Error::InvalidArgument(format!("input {index}: {reason}")),
-        Error::Unsupported(reason) => Error::Unsupported(format!("input {index}: {reason}")),
+        Error::InvalidArgument(reason) => Error::InvalidArgument(say(&reason)),
+        Error::Unsupported(reason) => Error::Unsupported(say(&reason)),
         other => other,
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::encodings::of_input;
 use super::findings::{Probabilities, findings};
 use super::forward::Wanted;
-use super::{Call, Input, Item, Model, Output, Schema, SchemaLanguage, encode_options, windows};
+use super::{Call, Input, Item, Model, Output, Schema, SchemaLanguage, windows};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
 use crate::tokenize::{EncodeOptions, Encoding, Pieces, Texts, Truncation};
@@ -78,7 +78,7 @@ impl Model {
         let mut options = self.extract_options(call)?;
         if call.with_raw_outputs {
             let truncation = Self::windows_unless_raw(call);
-            options = encode_options(&self.options, call, self.max_tokens, truncation)?;
+            options = self.encode_options(call, truncation)?;
         }
         let tokenizer = self.tokenizer()?;
         let mut encodings = Vec::with_capacity(inputs.len());
@@ -109,7 +109,7 @@ impl Model {
     }
 
     fn extract_options(&self, call: &Call) -> Result<EncodeOptions> {
-        let mut options = encode_options(&self.options, call, self.max_tokens, Truncation::Windows)?;
+        let mut options = self.encode_options(call, Truncation::Windows)?;
         if call.max_tokens.or(self.options.max_tokens).is_none() {
             options.max_tokens = Some(options.max_tokens.map_or(MAX_WINDOW_TOKENS, |most| most.min(MAX_WINDOW_TOKENS)));
         }

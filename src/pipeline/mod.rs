@@ -239,7 +239,7 @@ impl Model {
 
     /// The same, with what happens to texts that are too long where nobody says it.
     fn tokenize_by(&self, inputs: &[Input<'_>], call: &Call, truncation: Truncation) -> Result<Vec<Encoding>> {
-        let encode_options = encode_options(&self.options, call, self.max_tokens, truncation)?;
+        let encode_options = self.encode_options(call, truncation)?;
         encode_all(self.tokenizer()?, inputs, &encode_options, self.options.n_threads)
     }
 

@@ -1,12 +1,12 @@
 //! A query and candidates -> the candidates in order.
 
-use super::{Call, Input, Item, Model, Output, encode_options, windows};
+use super::encodings::told;
+use super::{Call, Input, Item, Model, Output, windows};
 use crate::error::{Error, Result};
 use crate::heads::classify::pair_score;
 use crate::heads::similarity::{Similarity, ranking};
 use crate::heads::softmax;
 use crate::options::Task;
-use crate::pipeline::encodings::of_input;
 use crate::tensor::Matrix;
 use crate::tokenize::{EncodeOptions, Encoding, Truncation};
 
@@ -22,7 +22,7 @@ impl Model {
     /// With [`Truncation::Windows`] a candidate counts by its best window.
     ///
     /// # Errors
-    /// - Those of [`Self::infer`]; the index in a message is the candidate's.
+    /// - Those of [`Self::infer`]; a message names the candidate's index, or the query.
     /// - [`Error::Unsupported`]: the task ranks nothing, or a classifier with three labels or more.
     pub fn rank(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Output> {
         let scores = match self.task {
@@ -40,19 +40,29 @@ impl Model {
 
     fn vector_scores(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<f32>> {
         let call = Call { with_token_vectors: false, with_raw_outputs: false, ..call.clone() };
-        let of_query = self.encode(&[Input { text: query, pair: None }], &call)?.matrix.unwrap_or_default();
+        let of_query = self.encode(&[Input { text: query, pair: None }], &call).map_err(|error| {
+            told(error, |reason| {
+                reason.strip_prefix("input 0").map_or(reason.to_owned(), |rest| format!("query{rest}"))
+            })
+        })?;
+        let of_query = of_query.matrix.unwrap_or_default();
         let texts: Vec<Input<'_>> = candidates.iter().map(|text| Input { text, pair: None }).collect();
-        let vectors = self.encode(&texts, &call)?.matrix.unwrap_or_default();
+        let vectors = self.encode(&texts, &call).map_err(|error| {
+            told(error, |reason| {
+                reason.strip_prefix("input ").map_or(reason.to_owned(), |rest| format!("candidate {rest}"))
+            })
+        })?;
+        let vectors = vectors.matrix.unwrap_or_default();
         Ok((0..vectors.n_rows).map(|row| Similarity::Dot.of(of_query.row(0), vectors.row(row))).collect())
     }
 
     fn pair_scores(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<f32>> {
+        self.check_ranks(self.n_labels())?;
         let call = Call { with_raw_outputs: false, ..call.clone() };
         let encodings = self.pairs(query, candidates, &call)?;
         let logits = self.logits(&encodings, &call, &mut Output::default())?;
-        if let Some(row) = logits.first().filter(|row| row.len() > 2 && self.task != Task::MultipleChoice) {
-            return Err(Error::Unsupported(format!("a classifier with {} labels ranks nothing, 1 or 2 do", row.len())));
-        }
+        // A graph may say only now how many there are.
+        self.check_ranks(logits.first().map_or(0, Vec::len))?;
         let mut scores = Vec::with_capacity(candidates.len());
         for range in windows::of_inputs(&encodings, candidates.len()) {
             let score = |row: &Vec<f32>| match self.task {
@@ -64,9 +74,16 @@ impl Model {
         Ok(if self.task == Task::MultipleChoice { softmax(&scores) } else { scores })
     }
 
+    fn check_ranks(&self, n_labels: usize) -> Result<()> {
+        match n_labels <= 2 || self.task == Task::MultipleChoice {
+            true => Ok(()),
+            false => Err(Error::Unsupported(format!("a classifier with {n_labels} labels ranks nothing, 1 or 2 do"))),
+        }
+    }
+
     /// The query with each candidate; the query is cut into tokens once.
     fn pairs(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<Encoding>> {
-        let options: EncodeOptions = encode_options(&self.options, call, self.max_tokens, Truncation::Truncate)?;
+        let options: EncodeOptions = self.encode_options(call, Truncation::Truncate)?;
         let tokenizer = self.tokenizer()?;
         let cut_query = tokenizer.cut(query, options.special_tokens_in_text)?;
         let mut encodings = Vec::with_capacity(candidates.len());
@@ -74,7 +91,7 @@ impl Model {
             let before = encodings.len();
             let pair = tokenizer.cut_pair(candidate, options.special_tokens_in_text)?;
             let done = tokenizer.assemble(&cut_query, pair.as_ref(), &options, &mut encodings);
-            done.map_err(|error| of_input(error, index))?;
+            done.map_err(|error| told(error, |reason| format!("candidate {index}: {reason}")))?;
             encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);
         }
         Ok(encodings)

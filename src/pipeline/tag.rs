@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::encodings::of_input;
 use super::forward::Wanted;
-use super::{Call, Input, Item, Model, Output, Tags, Words, encode_options, windows};
+use super::{Call, Input, Item, Model, Output, Tags, Words, windows};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
 use crate::heads::tag::{Prediction, TagScheme, Word, entities, mean, predict};
@@ -26,7 +26,7 @@ impl Model {
     /// Entities of texts, or labels of their words. The logits of a token are those of the window that shows most around it,
     /// so that windows neither repeat nor cut an entity.
     pub(super) fn tag(&self, inputs: &[Input<'_>], call: &Call) -> Result<Output> {
-        let options = encode_options(&self.options, call, self.max_tokens, Truncation::Truncate)?;
+        let options = self.encode_options(call, Truncation::Truncate)?;
         let tokenizer = self.tokenizer()?;
         let mut texts = Vec::with_capacity(inputs.len());
         let mut encodings: Vec<Encoding> = Vec::with_capacity(inputs.len());

@@ -1,6 +1,6 @@
 //! Calls in which one bad text does not spoil the others.
 
-use super::encodings::of_input;
+use super::encodings::{of_input, told};
 use super::{Call, Input, Model, Output};
 use crate::error::{Error, Result};
 use crate::tensor::Matrix;
@@ -84,15 +84,7 @@ fn is_of_text(error: &Error) -> bool {
 /// The error of a text that was alone, with its index among all.
 fn moved(error: Error, index: usize) -> Error {
     const ALONE: &str = "input 0: ";
-    let strip = |text: &str| text.strip_prefix(ALONE).unwrap_or(text).to_owned();
-    let stripped = match error {
-        Error::InvalidArgument(reason) => Error::InvalidArgument(strip(&reason)),
-        Error::Unsupported(reason) => Error::Unsupported(strip(&reason)),
-        Error::TextTooLong { what, n_tokens, max_tokens } => {
-            Error::TextTooLong { what: strip(&what), n_tokens, max_tokens }
-        }
-        other => other,
-    };
+    let stripped = told(error, |text| text.strip_prefix(ALONE).unwrap_or(text).to_owned());
     of_input(stripped, index)
 }
 

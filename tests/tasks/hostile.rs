@@ -46,6 +46,9 @@ fn check(item: &Item, input: &Input<'_>) {
     assert!(item.begin == item.end || is_found || item.text.is_empty() || found == "[MASK]", "{item:?} is {found:?}");
 }
 
+/// A fixture with its options, and what it is asked.
+type Asked<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [Input<'a>], &'a Call);
+
 #[test]
 fn odd_texts_are_answered_or_named() {
     let texts = texts();
@@ -56,7 +59,7 @@ fn odd_texts_are_answered_or_named() {
     let schema = Call { schema: Some(Arc::new(schema)), threshold: Some(0.2), ..Call::default() };
     let words = Call { tags: Tags::Words, ..windows.clone() };
     let candidates = Call { candidates: vec!["好".into(), "北京".into()], ..windows.clone() };
-    let asked: [(&str, &[(&str, &str)], &[Input<'_>], &Call); 9] = [
+    let asked: [Asked<'_>; 9] = [
         ("paddle_ernie_ner", &[], &singles, &words),
         ("paddlenlp_safetensors_tokcls", &[], &singles, &windows),
         ("hf_tokcls_sharded", &[], &singles, &windows),

@@ -1,6 +1,7 @@
 //! Queries with candidates.
 
-use ernie::pipeline::{Call, Normalize, Similarity, rank_vectors};
+use ernie::options::Options;
+use ernie::pipeline::{Call, Model, Normalize, Similarity, rank_vectors};
 use ernie::tokenize::Truncation;
 
 use crate::{message, open, pair, text};
@@ -39,7 +40,7 @@ fn a_long_candidate_counts_by_its_best_window() {
     assert_eq!(score, best);
     let error =
         message(model.rank("天气", &["好", &long], &Call { truncation: Some(Truncation::Error), ..Call::default() }));
-    assert!(error.contains("input 1"), "{error}");
+    assert!(error.starts_with("candidate 1: "), "{error}");
 }
 
 #[test]
@@ -70,6 +71,19 @@ fn kept_vectors_rank_as_texts_do() {
 fn what_ranks_nothing_says_so() {
     let error = message(open("paddle_ernie_ner", &[]).rank("a", &["b"], &Call::default()));
     assert!(error.contains("task token_classification ranks nothing"), "{error}");
+    // Found out without a candidate: the fine-tuned weights have three labels.
+    let dir = crate::support::root().join("tests/fixtures/checkpoints/paddle_ernie_finetuned");
+    let mut options = Options::default();
+    options.set("weights", dir.join("save_dir/ckpt.bin").to_str().unwrap()).unwrap();
+    let model = Model::open(&dir.join("pretrained"), &options).unwrap();
+    let error = message(model.rank("a", &[], &Call::default()));
+    assert!(error.contains(&format!("a classifier with {} labels ranks nothing", model.n_labels())), "{error}");
+    let model = open("paddlenlp_cross_encoder", &[]);
+    let error = message(model.rank("a", &[], &Call { max_tokens: Some(1), ..Call::default() }));
+    assert!(error.contains("max_tokens 1 has no room"), "{error}");
+    let call = Call { truncation: Some(Truncation::Error), ..Call::default() };
+    let error = message(open("paddlenlp_dual_encoder", &[]).rank(&"今".repeat(90), &["好"], &call));
+    assert!(error.starts_with("query: the text has 92 tokens"), "{error}");
 }
 
 #[test]
