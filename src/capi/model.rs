@@ -12,7 +12,7 @@ use super::status::{c_string, ernie_status};
 use super::tensor::{self, ernie_tensor};
 use super::tokenizer::ernie_tokenizer;
 use crate::error::Result;
-use crate::pipeline::{Model, Output};
+use crate::pipeline::{Call, Input, Model, Output};
 
 /// A model, ready to run. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
@@ -280,18 +280,38 @@ pub unsafe extern "C" fn ernie_infer(
     call: *const ernie_call,
     result: *mut *mut ernie_result,
 ) -> *mut ernie_status {
-    fallible(|| {
-        // SAFETY: the caller's obligation.
-        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
-        // SAFETY: the caller's obligation.
-        let (inputs, (call, errors)) = unsafe { (input::texts(inputs, n_inputs)?, call::read_with_errors(call)?) };
-        let output = match errors {
-            Errors::OfInput => model.model.infer_each(inputs, &call)?,
-            Errors::OfCall => model.model.infer(&inputs.into_iter().collect::<Result<Vec<_>>>()?, &call)?,
-        };
-        out.write(ernie_result::into_raw(n_inputs, output));
-        Ok(())
-    })
+    // SAFETY: the caller's obligation.
+    fallible(|| unsafe { answer(model, inputs, n_inputs, call, result, Model::infer, Model::infer_each) })
+}
+
+/// What answers texts, of which one that is none fails all.
+type Work = fn(&Model, &[Input<'_>], &Call) -> Result<Output>;
+/// What answers those of the texts that can be answered.
+type WorkEach = fn(&Model, Vec<Result<Input<'_>>>, &Call) -> Result<Output>;
+
+/// The result of a call on texts.
+///
+/// # Safety
+/// - As `ernie_encode`.
+pub(super) unsafe fn answer(
+    model: *const ernie_model,
+    inputs: *const ernie_input,
+    n_inputs: usize,
+    call: *const ernie_call,
+    result: *mut *mut ernie_result,
+    work: Work,
+    work_each: WorkEach,
+) -> Result<()> {
+    // SAFETY: the caller's obligation.
+    let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
+    // SAFETY: the caller's obligation.
+    let (inputs, (call, errors)) = unsafe { (input::texts(inputs, n_inputs)?, call::read_with_errors(call)?) };
+    let output = match errors {
+        Errors::OfInput => work_each(&model.model, inputs, &call)?,
+        Errors::OfCall => work(&model.model, &inputs.into_iter().collect::<Result<Vec<_>>>()?, &call)?,
+    };
+    out.write(ernie_result::into_raw(n_inputs, output));
+    Ok(())
 }
 
 /// Runs the graph on the caller's own tensors, by name; `ernie_result_tensor(result, 0, k)` gives output `k`. Works

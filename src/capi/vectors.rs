@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::boundary::{self, fallible};
 use super::call::{self, Errors, ernie_call};
 use super::input::{self, ernie_input, ernie_str};
-use super::model::ernie_model;
+use super::model::{answer, ernie_model};
 use super::result::ernie_result;
 use super::status::ernie_status;
 use super::tensor::{ERNIE_TYPE_BFLOAT16, ERNIE_TYPE_FLOAT16, ERNIE_TYPE_FLOAT32, ERNIE_TYPE_INT8};
@@ -40,18 +40,8 @@ pub unsafe extern "C" fn ernie_encode(
     call: *const ernie_call,
     result: *mut *mut ernie_result,
 ) -> *mut ernie_status {
-    fallible(|| {
-        // SAFETY: the caller's obligation.
-        let (model, out) = unsafe { (boundary::handle(model, "model")?, boundary::out(result, "result")?) };
-        // SAFETY: the caller's obligation.
-        let (inputs, (call, errors)) = unsafe { (input::texts(inputs, n_inputs)?, call::read_with_errors(call)?) };
-        let output = match errors {
-            Errors::OfInput => model.model.encode_each(inputs, &call)?,
-            Errors::OfCall => model.model.encode(&inputs.into_iter().collect::<Result<Vec<_>>>()?, &call)?,
-        };
-        out.write(ernie_result::into_raw(n_inputs, output));
-        Ok(())
-    })
+    // SAFETY: the caller's obligation.
+    fallible(|| unsafe { answer(model, inputs, n_inputs, call, result, Model::encode, Model::encode_each) })
 }
 
 /// As `ernie_encode`, with the vectors in the caller's memory: row-major `[n_inputs, hidden_size]` floats.
