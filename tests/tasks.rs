@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "tasks/bundles.rs"]
+mod bundles;
 #[path = "tasks/extraction.rs"]
 mod extraction;
 #[path = "tasks/hostile.rs"]
