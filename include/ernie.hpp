@@ -421,13 +421,17 @@ class Options {
         }
     }
     /// Throws Code::InvalidArgument for an unknown key or value.
-    Options &set(const std::string &key, const std::string &value) {
+    Options &set(const std::string &key, const std::string &value) & {
         detail::check(ernie_options_set(handle_.get(), detail::c_str(key), detail::c_str(value)));
         return *this;
     }
-    Options &provider(const std::string &name, std::int32_t device_id = 0) {
+    Options &&set(const std::string &key, const std::string &value) && { return std::move(set(key, value)); }
+    Options &provider(const std::string &name, std::int32_t device_id = 0) & {
         detail::check(ernie_options_set_provider(handle_.get(), detail::c_str(name), device_id));
         return *this;
+    }
+    Options &&provider(const std::string &name, std::int32_t device_id = 0) && {
+        return std::move(provider(name, device_id));
     }
     [[nodiscard]] const ernie_options *raw() const noexcept { return handle_.get(); }
 
@@ -445,7 +449,7 @@ class Result {
     /// The number of encodings, which tokens(), fragment() and tensors() count by: more than inputs with windows.
     [[nodiscard]] std::size_t encodings() const noexcept { return ernie_result_encoding_count(handle_.get()); }
 
-    /// What is wrong with input `index` of a call with Errors::Input; nothing where it was answered.
+    /// What is wrong with input `index` (of rank: candidate `index`) of a call with Errors::Input; nothing where it was answered.
     [[nodiscard]] std::optional<Error> error(std::size_t index) const {
         std::int32_t code = ERNIE_OK;
         ernie_str message{};

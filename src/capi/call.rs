@@ -82,7 +82,7 @@ pub const ERNIE_ANSWER_REFERENCE: u32 = 0;
 /// An answer is what its tokens cover.
 pub const ERNIE_ANSWER_TOKENS: u32 = 1;
 
-/// Every question has an answer.
+/// No answer is none of the answers. There may still be none that fits (`max_answer_tokens`, `n_best`).
 pub const ERNIE_NO_ANSWER_NEVER: u32 = 0;
 /// No answer (`id` -1, no text) is one of the answers, with its score, as in SQuAD 2.0.
 pub const ERNIE_NO_ANSWER_ALLOWED: u32 = 1;
@@ -98,7 +98,8 @@ pub const ERNIE_OUTPUT_TOKENS: u32 = 1;
 /// Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
 pub const ERNIE_OUTPUT_RAW: u32 = 2;
 
-/// What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind.
+/// What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind. Fields that
+/// are another task's than the model's count for nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ernie_call {
@@ -120,8 +121,9 @@ pub struct ernie_call {
     pub top_k: u32,
     /// Tokens of a text, or of a text and its pair together, at most, special tokens included; 0 = as the options say.
     pub max_tokens: usize,
-    /// With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before (not by how many they
-    /// overlap); 0 = as the options say. Windows never leave a gap.
+    /// With windows: by how many tokens a window begins after the one before (not by how many they overlap); 0 = as the
+    /// options say. Windows never leave a gap. Each token goes through as many windows as it lies in: with 512 tokens and the
+    /// 128 of reading comprehension that is four times the work of windows that do not overlap.
     pub doc_stride: usize,
     /// `truncate_to` of the 2021 tokenizer, oddities included: it counts content tokens only, and of a pair may keep more
     /// (7 and 31 tokens cut to 5 are 5 and 2) or nothing of the text (32 and 33 cut to 32 are 0 and 16). For schemes `ernie`
@@ -129,7 +131,8 @@ pub struct ernie_call {
     pub seed_truncate_to: usize,
     /// `ERNIE_ERRORS_...`: whether one bad input fails the call.
     pub errors: u32,
-    /// Labels, entities and extracted findings count above this probability; 0 = 0.5 for extraction, none for the others.
+    /// From 0 to 1: labels and entities count above this probability, extracted findings where those of their first and of
+    /// their last token are both above it; 0 = 0.5 for extraction, none for the others.
     pub threshold: f32,
     /// Token classification, `ERNIE_WORDS_...`: how a text falls into words.
     pub words: u32,
@@ -154,7 +157,7 @@ pub struct ernie_call {
     /// The number of candidates.
     pub n_candidates: usize,
     /// Extraction: what is looked for, as JSON: a name, a list of names and objects, or an object of names with what belongs
-    /// to them (`["人物", {"竞赛名称": ["主办方", "时间"]}]`). Empty: the text is a prompt and its pair what is searched.
+    /// to them in one of these forms again (`["人物", {"竞赛名称": ["主办方", "时间"]}]`), 16 deep and 4096 names at most. Empty: the text is a prompt and its pair what is searched.
     pub schema: ernie_str,
 }
 

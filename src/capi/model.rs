@@ -249,7 +249,7 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///
 /// - `sequence_classification`, `cross_encoder`, `multiple_choice` (a choice is the pair of its question): labels, best
 ///   first; the logits. In windows: by the mean of the windows' logits.
-/// - `token_classification`: entities in the order of the text, `label` the type, `text` the characters; or with
+/// - `token_classification` (no pair): entities in the order of the text, `label` the type, `text` the characters; or with
 ///   `ERNIE_TAGS_WORDS` every word with its label. A word's logits are the mean of its tokens'. No matrix. In windows: every
 ///   token as the window sees it that shows most around it, so that nothing is found twice or cut.
 /// - `question_answering` (text = question, pair = passage): answers, best first, places in the pair; scores are
@@ -260,7 +260,8 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///   only those, `id` their index; one of several tokens is scored with as many `[MASK]`s, `score` is the geometric mean of its
 ///   tokens' probabilities. No matrix.
 /// - `information_extraction`: what `schema` names, in its order and that of the text; what belongs to a finding follows it and
-///   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix, no tokens.
+///   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix; tokens are those
+///   of the schema's first name with the text, and tell what of it was searched.
 ///   Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
 ///   most that overlap by 128.
 ///
@@ -319,8 +320,9 @@ pub(super) unsafe fn answer(
 /// the call. The caller frees the result.
 ///
 /// A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
-/// differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
-/// (from 0), `task_type_ids`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
+/// differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked; also float32 or
+/// bool), `position_ids` (from 0), `task_type_ids`; also under the names of the 2021 demo, `src_ids`, `sent_ids`, `mask`,
+/// `pos_ids`, `task_ids`, and with shape `[rows, tokens, 1]`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
 /// are padded: without it the rule of the reference holds, which leaves out id 0 (paddle-ernie, ERNIE-M: there that is
 /// `[CLS]`), the padding id (PaddleNLP) or nothing (Hugging Face). A mask that is given replaces that rule.
 ///

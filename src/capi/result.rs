@@ -18,11 +18,13 @@ use crate::tokenize::Encoding;
 pub struct ernie_item {
     /// The label's id, or the token's, or the candidate's index, or the number of the schema's name; -1 for none.
     pub id: i64,
-    /// Probability, or the raw value of a regression.
+    /// Probability, or the raw value of a regression or of one choice alone; of an extracted finding the product of the
+    /// probabilities of its first and last token; of a ranking what `ernie_rank` says.
     pub score: f32,
     /// Which of several things that were asked it answers: the number of the `[MASK]`, from 0.
     pub group: u32,
-    /// What was found: the characters of the text, the token, the candidate; of a classification the label's name.
+    /// What was found: the characters of the text, the token, the candidate of a `[MASK]`; of a classification the label's name;
+    /// of a ranking empty.
     pub text: ernie_str,
     /// First byte in the caller's text.
     pub begin: usize,
@@ -209,7 +211,7 @@ pub unsafe extern "C" fn ernie_result_encoding_count(result: *const ernie_result
     infallible(0, || unsafe { result.as_ref() }.map_or(0, |result| result.encodings.len()))
 }
 
-/// What is wrong with input `index` of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
+/// What is wrong with input `index` (of `ernie_rank`: candidate `index`) of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
 /// `ERNIE_ERROR_...`, `message` (may be NULL) what and where; it lives as long as the result. Without that flag every
 /// input of a result is `ERNIE_OK`.
 ///
@@ -227,7 +229,8 @@ pub unsafe extern "C" fn ernie_result_error(
     fallible(|| {
         // SAFETY: the caller's obligation.
         let (result, code) = unsafe { (boundary::handle(result, "result")?, boundary::out(code, "code")?) };
-        check_index(index, result.n_inputs)?;
+        let n_entries = if result.errors.is_empty() { result.n_inputs } else { result.errors.len() };
+        check_index(index, n_entries)?;
         let (found, text) = result.errors.get(index).copied().unwrap_or((ERNIE_OK, ernie_str::EMPTY));
         if !message.is_null() {
             // SAFETY: the caller's obligation.

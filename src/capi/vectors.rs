@@ -203,7 +203,9 @@ unsafe fn write_width(hidden_size: *mut usize, matrix: &Matrix) {
 /// - `dual_encoder`, `encoder`: the dot product of the vectors of query and candidate; with `ERNIE_NORMALIZE_L2` their
 ///   cosine. Where queries and candidates have models of their own, or candidates are kept: `ernie_rank_vectors`.
 ///
-/// With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window.
+/// With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window. `ernie_result_tokens` tells of each candidate
+/// (`ernie_tokens.input`) what was cut. With `ERNIE_ERRORS_INPUT` a candidate that cannot be scored has a score of NaN and is not
+/// ranked; `ernie_result_error` tells why, by its index.
 ///
 /// Errors: those of `ernie_infer`, naming the candidate's index; `UNSUPPORTED` for other tasks and for three labels or more.
 ///
@@ -225,14 +227,19 @@ pub unsafe extern "C" fn ernie_rank(
         // SAFETY: the caller's obligation.
         let (query, candidates, call) = unsafe {
             let candidates = boundary::slice(candidates, n_candidates, "candidates")?;
-            (query.text(|| "query".into())?, candidates, call::read(call)?)
+            (query.text(|| "query".into())?, candidates, call::read_with_errors(call)?)
         };
+        let (call, errors) = call;
         let read = |(index, text): (usize, &ernie_str)| {
             // SAFETY: the caller's obligation.
             unsafe { text.text(|| format!("candidate {index}")) }
         };
-        let candidates = candidates.iter().enumerate().map(read).collect::<Result<Vec<&str>>>()?;
-        out.write(ernie_result::into_raw(1, model.model.rank(query, &candidates, &call)?));
+        let candidates = candidates.iter().enumerate().map(read);
+        let output = match errors {
+            Errors::OfInput => model.model.rank_each(query, candidates.collect(), &call)?,
+            Errors::OfCall => model.model.rank(query, &candidates.collect::<Result<Vec<&str>>>()?, &call)?,
+        };
+        out.write(ernie_result::into_raw(1, output));
         Ok(())
     })
 }

@@ -55,10 +55,12 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     exps.into_iter().map(|e| (e / sum) as f32).collect()
 }
 
-/// The `n` largest, best first, ties by index.
+/// The `n` largest, best first, ties by index; what is no number comes last.
 pub(crate) fn best(scores: impl Iterator<Item = (usize, f32)>, n: usize) -> Vec<(usize, f32)> {
     let mut all: Vec<(usize, f32)> = scores.collect();
-    let order = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    let order = |a: &(usize, f32), b: &(usize, f32)| {
+        a.1.is_nan().cmp(&b.1.is_nan()).then(b.1.total_cmp(&a.1)).then(a.0.cmp(&b.0))
+    };
     if n == 0 {
         return Vec::new();
     }
@@ -74,6 +76,13 @@ pub(crate) fn best(scores: impl Iterator<Item = (usize, f32)>, n: usize) -> Vec<
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_no_number_comes_last() {
+        let scores = [f32::NAN, 1.0, -f32::NAN, f32::NEG_INFINITY];
+        let order: Vec<usize> = best(scores.into_iter().enumerate(), 4).into_iter().map(|(index, _)| index).collect();
+        assert_eq!(order[..2], [1, 3]);
+    }
 
     proptest! {
         #[test]

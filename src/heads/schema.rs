@@ -1,7 +1,8 @@
 //! What is to be extracted: a schema in JSON -> a tree of names.
 //!
 //! The form is that of PaddleNLP's `Taskflow("information_extraction", schema=...)`: a name, a list of names and objects,
-//! or an object whose keys are names and whose values are what belongs to them, to any depth:
+//! or an object whose keys are names and whose values are what belongs to them, each in one of these forms again, to any
+//! depth:
 //! `["人物", {"竞赛名称": ["主办方", "时间"]}]`.
 
 use serde_json::Value;
@@ -68,9 +69,6 @@ impl Schema {
                 for (name, value) in map {
                     let path = format!("{path}[\"{}\"]", name.escape_debug());
                     let node = self.push(name, parent, depth, &path)?;
-                    if value.is_object() {
-                        return Err(Error::argument(format!("{path} is an object, a name or a list may stand there")));
-                    }
                     self.add(value, Some(node), depth + 1, &path)?;
                 }
                 Ok(())
@@ -105,6 +103,8 @@ mod tests {
         let wanted =
             [("a", None, 0), ("b", None, 0), ("c", Some(1), 1), ("d", Some(1), 1), ("e", Some(3), 2), ("f", None, 0)];
         assert_eq!(nodes, wanted);
+        let nested = |json| Schema::parse(json).unwrap();
+        assert_eq!(nested(r#"{"a": {"b": "c"}}"#), nested(r#"{"a": [{"b": ["c"]}]}"#));
         assert_eq!(Schema::parse("\"a\"").unwrap().nodes.len(), 1);
         assert_eq!(Schema::parse(r#"["a", "a"]"#).unwrap().nodes.len(), 1);
     }
@@ -115,7 +115,6 @@ mod tests {
         for (json, message) in [
             ("{", "not JSON"),
             ("[1]", "schema[0] is 1"),
-            (r#"{"a": {"b": "c"}}"#, r#"schema["a"] is an object"#),
             (r#"[["a"]]"#, "schema[0] is a list in a list"),
             ("[]", "names nothing"),
             (r#"[" "]"#, "schema[0] is an empty name"),

@@ -68,7 +68,8 @@ impl Similarity {
             Self::Dot => dot(a, b) as f32,
             Self::Cosine => {
                 let lengths = dot(a, a).sqrt() * dot(b, b).sqrt();
-                if lengths > 0.0 { (dot(a, b) / lengths) as f32 } else { 0.0 }
+                // A vector that holds no numbers is like none.
+                if lengths == 0.0 { 0.0 } else { (dot(a, b) / lengths) as f32 }
             }
         }
     }
@@ -90,6 +91,7 @@ mod tests {
         assert_eq!(Similarity::Dot.of(&[1.0, 2.0], &[3.0, -4.0]), -5.0);
         assert!((Similarity::Cosine.of(&[3.0, 0.0], &[5.0, 5.0]) - 0.5_f32.sqrt()).abs() < 1e-7);
         assert_eq!(Similarity::Cosine.of(&[0.0], &[1.0]), 0.0);
+        assert!(Similarity::Cosine.of(&[f32::NAN], &[1.0]).is_nan());
     }
 
     proptest! {

@@ -79,6 +79,10 @@ impl Model {
                 return Err(missing("the passage is empty"));
             }
             let whole = tokenizer.cut(input.text, special)?;
+            if options.truncation == Truncation::Error && whole.len() > most_of_question {
+                let (n_tokens, max_tokens) = (whole.len(), most_of_question);
+                return Err(of_input(Error::TextTooLong { what: "the question".into(), n_tokens, max_tokens }, index));
+            }
             let question = whole.first(most_of_question);
             let before = encodings.len();
             let done = tokenizer.assemble(&question, passage, &options, &mut encodings);

@@ -131,7 +131,7 @@ pub struct Call {
 /// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// How each text was tokenized; several windows of a text follow one another. Extraction gives none.
+    /// How each text was tokenized; several windows of a text follow one another. Of extraction by a schema those of its first name..
     pub encodings: Vec<Encoding>,
     /// Findings of each text, best first; entities and extracted ones in the order of the text.
     pub items: Vec<Vec<Item>>,

@@ -60,17 +60,22 @@ impl Model {
             texts.push(self.tokenizer()?.cut(input.text, special)?);
         }
         let mut found: Vec<Vec<Item>> = vec![Vec::new(); inputs.len()];
+        let mut first_prompts = Vec::new();
         let deepest = schema.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
         for depth in 0..=deepest {
             let (wishes, requests) = wishes(&schema, depth, &found, call)?;
-            let answers = self.ask(&requests, inputs, &texts, call, &options)?;
+            let (answers, encodings) = self.ask(&requests, inputs, &texts, call, &options)?;
+            if depth == 0 {
+                first_prompts = of_first_prompts(&requests, encodings);
+            }
             for Wish { node, input, parent, request } in wishes {
                 let label = schema.nodes[node].name.clone();
                 let item = |item: &Item| Item { id: node as i64, label: label.clone(), parent, ..item.clone() };
                 found[input].extend(answers[request].iter().map(item));
             }
         }
-        Ok(Output { items: found.into_iter().map(in_order).collect(), ..Output::default() })
+        let items = found.into_iter().map(in_order).collect();
+        Ok(Output { items, encodings: first_prompts, ..Output::default() })
     }
 
     /// What the texts, as prompts, name in their pairs.
@@ -116,7 +121,7 @@ impl Model {
         Ok(options)
     }
 
-    /// The findings of each prompt in its text.
+    /// The findings of each prompt in its text, and its encodings.
     fn ask(
         &self,
         requests: &[Request],
@@ -124,7 +129,7 @@ impl Model {
         texts: &[Pieces],
         call: &Call,
         options: &EncodeOptions,
-    ) -> Result<Vec<Vec<Item>>> {
+    ) -> Result<(Vec<Vec<Item>>, Vec<Encoding>)> {
         let mut encodings = Vec::with_capacity(requests.len());
         let mut prompts: HashMap<&str, Pieces> = HashMap::new();
         for (index, Request { input, prompt }) in requests.iter().enumerate() {
@@ -149,7 +154,8 @@ impl Model {
             let text = inputs[request.input].text;
             findings(&encodings[range.clone()], &probabilities[range], &request.prompt, text, threshold(call))
         };
-        Ok(ranges.into_iter().zip(requests).map(answer).collect())
+        let answers = ranges.into_iter().zip(requests).map(answer).collect();
+        Ok((answers, encodings))
     }
 
     /// Appends the windows of a text with its prompt; whose they are is left open.
@@ -186,6 +192,13 @@ impl Model {
         })?;
         Ok(all)
     }
+}
+
+/// The encodings of the first prompt of each text: they tell which part of it was searched.
+fn of_first_prompts(requests: &[Request], encodings: Vec<Encoding>) -> Vec<Encoding> {
+    let is_first = |request: usize| request == 0 || requests[request - 1].input != requests[request].input;
+    let first = encodings.into_iter().filter(|encoding| is_first(encoding.input));
+    first.map(|encoding| Encoding { input: requests[encoding.input].input, ..encoding }).collect()
 }
 
 fn threshold(call: &Call) -> f32 {
@@ -246,8 +259,9 @@ fn half_width(c: char) -> char {
 
 fn of_prompt(error: Error, prompt: &str) -> Error {
     match error {
-        Error::TextTooLong { n_tokens, max_tokens, .. } => {
-            let what = format!("prompt \"{}\" with one token of the text", prompt.escape_debug());
+        Error::TextTooLong { what, n_tokens, max_tokens } => {
+            let part = if what.contains("one token") { "one token of the text" } else { "the text" };
+            let what = format!("prompt \"{}\" with {part}", prompt.escape_debug());
             Error::TextTooLong { what, n_tokens, max_tokens }
         }
         other => other,

@@ -1,7 +1,8 @@
 //! A query and candidates -> the candidates in order.
 
-use super::encodings::told;
-use super::{Call, Input, Item, Model, Output, windows};
+use super::encodings::{of_input, told};
+use super::tolerant::each;
+use super::{Call, Input, Model, Output, windows};
 use crate::error::{Error, Result};
 use crate::heads::classify::pair_score;
 use crate::heads::similarity::{Similarity, ranking};
@@ -25,9 +26,30 @@ impl Model {
     /// - Those of [`Self::infer`]; a message names the candidate's index, or the query.
     /// - [`Error::Unsupported`]: the task ranks nothing, or a classifier with three labels or more.
     pub fn rank(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Output> {
-        let scores = match self.task {
-            Task::DualEncoder | Task::Encoder => self.vector_scores(query, candidates, call)?,
-            _ if self.classifies() => self.pair_scores(query, candidates, call)?,
+        let inputs: Vec<Input<'_>> = candidates.iter().map(|text| Input { text, pair: None }).collect();
+        let scored = self.scored(query, &inputs, call).map_err(of_candidate)?;
+        Ok(self.ranked(scored, call.top_k))
+    }
+
+    /// The same with an entry of [`Output::errors`] for each candidate: one that cannot be scored has a score of NaN and is not
+    /// ranked.
+    ///
+    /// # Errors
+    /// - What no candidate could change, and [`Error::Runtime`].
+    pub fn rank_each(&self, query: &str, candidates: Vec<Result<&str>>, call: &Call) -> Result<Output> {
+        let input = |text: Result<_>| text.map(|text| Input { text, pair: None });
+        let inputs = candidates.into_iter().map(input).collect();
+        let mut scored = each(inputs, &|inputs| self.scored(query, inputs, call))?;
+        scored.errors.iter_mut().for_each(|error| *error = error.take().map(of_candidate));
+        Ok(self.ranked(scored, call.top_k))
+    }
+
+    /// Scores of candidates in [`Output::matrix`]; of choices their logits.
+    fn scored(&self, query: &str, candidates: &[Input<'_>], call: &Call) -> Result<Output> {
+        let call = Call { with_token_vectors: false, with_raw_outputs: false, ..call.clone() };
+        let (scores, encodings) = match self.task {
+            Task::DualEncoder | Task::Encoder => self.vector_scores(query, candidates, &call)?,
+            _ if self.classifies() => self.pair_scores(query, candidates, &call)?,
             other => {
                 return Err(Error::Unsupported(format!(
                     "task {} ranks nothing; cross_encoder, dual_encoder, sequence_classification, multiple_choice and encoder do",
@@ -35,43 +57,55 @@ impl Model {
                 )));
             }
         };
-        Ok(ranked(scores, call.top_k))
+        let matrix = Matrix { n_rows: scores.len(), n_columns: 1, data: scores };
+        Ok(Output { matrix: Some(matrix), encodings, ..Output::default() })
     }
 
-    fn vector_scores(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<f32>> {
-        let call = Call { with_token_vectors: false, with_raw_outputs: false, ..call.clone() };
-        let of_query = self.encode(&[Input { text: query, pair: None }], &call).map_err(|error| {
+    fn ranked(&self, mut scored: Output, top_k: Option<usize>) -> Output {
+        let Some(matrix) = &mut scored.matrix else { return scored };
+        let failed = |index: usize| scored.errors.get(index).is_some_and(Option::is_some);
+        let good: Vec<usize> = (0..matrix.n_rows).filter(|index| !failed(*index)).collect();
+        if self.task == Task::MultipleChoice {
+            let logits: Vec<f32> = good.iter().map(|index| matrix.data[*index]).collect();
+            for (index, probability) in good.iter().zip(softmax(&logits)) {
+                matrix.data[*index] = probability;
+            }
+        }
+        let mut items = ranking(&matrix.data, usize::MAX);
+        items.retain(|item| !failed(item.id as usize));
+        items.truncate(top_k.unwrap_or(usize::MAX));
+        scored.items = vec![items];
+        scored
+    }
+
+    fn vector_scores(&self, query: &str, candidates: &[Input<'_>], call: &Call) -> Result<(Vec<f32>, Vec<Encoding>)> {
+        let of_query = self.encode(&[Input { text: query, pair: None }], call).map_err(|error| {
             told(error, |reason| {
                 reason.strip_prefix("input 0").map_or(reason.to_owned(), |rest| format!("query{rest}"))
             })
         })?;
         let of_query = of_query.matrix.unwrap_or_default();
-        let texts: Vec<Input<'_>> = candidates.iter().map(|text| Input { text, pair: None }).collect();
-        let vectors = self.encode(&texts, &call).map_err(|error| {
-            told(error, |reason| {
-                reason.strip_prefix("input ").map_or(reason.to_owned(), |rest| format!("candidate {rest}"))
-            })
-        })?;
-        let vectors = vectors.matrix.unwrap_or_default();
-        Ok((0..vectors.n_rows).map(|row| Similarity::Dot.of(of_query.row(0), vectors.row(row))).collect())
+        let Output { matrix, encodings, .. } = self.encode(candidates, call)?;
+        let vectors = matrix.unwrap_or_default();
+        let scores = (0..vectors.n_rows).map(|row| Similarity::Dot.of(of_query.row(0), vectors.row(row)));
+        Ok((scores.collect(), encodings))
     }
 
-    fn pair_scores(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<f32>> {
+    fn pair_scores(&self, query: &str, candidates: &[Input<'_>], call: &Call) -> Result<(Vec<f32>, Vec<Encoding>)> {
         self.check_ranks(self.n_labels())?;
-        let call = Call { with_raw_outputs: false, ..call.clone() };
-        let encodings = self.pairs(query, candidates, &call)?;
-        let logits = self.logits(&encodings, &call, &mut Output::default())?;
+        let encodings = self.pairs(query, candidates, call)?;
+        let logits = self.logits(&encodings, call, &mut Output::default())?;
         // A graph may say only now how many there are.
         self.check_ranks(logits.first().map_or(0, Vec::len))?;
         let mut scores = Vec::with_capacity(candidates.len());
         for range in windows::of_inputs(&encodings, candidates.len()) {
             let score = |row: &Vec<f32>| match self.task {
                 Task::MultipleChoice => row.first().copied(),
-                _ => pair_score(row, self.problem(row.len(), &call)),
+                _ => pair_score(row, self.problem(row.len(), call)),
             };
             scores.push(logits[range].iter().filter_map(score).fold(f32::NEG_INFINITY, f32::max));
         }
-        Ok(if self.task == Task::MultipleChoice { softmax(&scores) } else { scores })
+        Ok((scores, encodings))
     }
 
     fn check_ranks(&self, n_labels: usize) -> Result<()> {
@@ -82,16 +116,16 @@ impl Model {
     }
 
     /// The query with each candidate; the query is cut into tokens once.
-    fn pairs(&self, query: &str, candidates: &[&str], call: &Call) -> Result<Vec<Encoding>> {
+    fn pairs(&self, query: &str, candidates: &[Input<'_>], call: &Call) -> Result<Vec<Encoding>> {
         let options: EncodeOptions = self.encode_options(call, Truncation::Truncate)?;
         let tokenizer = self.tokenizer()?;
         let cut_query = tokenizer.cut(query, options.special_tokens_in_text)?;
         let mut encodings = Vec::with_capacity(candidates.len());
         for (index, candidate) in candidates.iter().enumerate() {
             let before = encodings.len();
-            let pair = tokenizer.cut_pair(candidate, options.special_tokens_in_text)?;
+            let pair = tokenizer.cut_pair(candidate.text, options.special_tokens_in_text)?;
             let done = tokenizer.assemble(&cut_query, pair.as_ref(), &options, &mut encodings);
-            done.map_err(|error| told(error, |reason| format!("candidate {index}: {reason}")))?;
+            done.map_err(|error| of_input(error, index))?;
             encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);
         }
         Ok(encodings)
@@ -117,14 +151,15 @@ pub fn rank_vectors(
             candidates.len()
         )));
     }
-    if width == 0 {
-        return Ok(ranked(vec![0.0; n_candidates], top_k));
-    }
-    Ok(ranked(candidates.chunks_exact(width).map(|vector| similarity.of(query, vector)).collect(), top_k))
+    let scores: Vec<f32> = match width {
+        0 => vec![0.0; n_candidates],
+        _ => candidates.chunks_exact(width).map(|vector| similarity.of(query, vector)).collect(),
+    };
+    let items = vec![ranking(&scores, top_k.unwrap_or(usize::MAX))];
+    Ok(Output { items, matrix: Some(Matrix { n_rows: n_candidates, n_columns: 1, data: scores }), ..Output::default() })
 }
 
-fn ranked(scores: Vec<f32>, top_k: Option<usize>) -> Output {
-    let items: Vec<Item> = ranking(&scores, top_k.unwrap_or(usize::MAX));
-    let matrix = Matrix { n_rows: scores.len(), n_columns: 1, data: scores };
-    Output { items: vec![items], matrix: Some(matrix), ..Output::default() }
+/// What is wrong with an input, said of a candidate.
+fn of_candidate(error: Error) -> Error {
+    told(error, |reason| reason.strip_prefix("input ").map_or(reason.to_owned(), |rest| format!("candidate {rest}")))
 }

@@ -32,6 +32,10 @@ impl Model {
         let mut encodings: Vec<Encoding> = Vec::with_capacity(inputs.len());
         for (index, input) in inputs.iter().enumerate() {
             let (pieces, worded) = worded(tokenizer, input.text, call.words, options.special_tokens_in_text)?;
+            if input.pair.is_some() && !call.with_raw_outputs {
+                let reason = "token classification takes a text without a pair; raw outputs are given of both";
+                return Err(of_input(Error::argument(reason), index));
+            }
             let before = encodings.len();
             let pair = input.pair.map(|pair| tokenizer.cut_pair(pair, options.special_tokens_in_text)).transpose()?;
             let done = tokenizer.assemble(&pieces, pair.flatten().as_ref(), &options, &mut encodings);

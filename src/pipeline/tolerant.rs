@@ -16,7 +16,11 @@ impl Model {
     /// # Errors
     /// - What no text could change, and [`Error::Runtime`].
     pub fn infer_each(&self, inputs: Vec<Result<Input<'_>>>, call: &Call) -> Result<Output> {
-        each(inputs, &|inputs| self.infer(inputs, call))
+        let n_inputs = inputs.len();
+        let mut output = each(inputs, &|inputs| self.infer(inputs, call))?;
+        // Also where none was answered, none has findings.
+        output.items.resize(n_inputs, Vec::new());
+        Ok(output)
     }
 
     /// The same of [`Self::encode`].
@@ -31,7 +35,7 @@ impl Model {
 /// Answers what can be answered.
 pub(super) fn each(inputs: Vec<Result<Input<'_>>>, work: &Work<'_>) -> Result<Output> {
     // What no text can change is found out without any.
-    work(&[])?;
+    let without = work(&[])?;
     let (mut good, mut places) = (Vec::with_capacity(inputs.len()), Vec::with_capacity(inputs.len()));
     let mut errors: Vec<Option<Error>> = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.into_iter().enumerate() {
@@ -44,7 +48,8 @@ pub(super) fn each(inputs: Vec<Result<Input<'_>>>, work: &Work<'_>) -> Result<Ou
             Err(error) => errors.push(Some(error)),
         }
     }
-    let mut parts: Vec<(usize, Output)> = Vec::new();
+    // It tells how wide rows are, where no text is answered.
+    let mut parts: Vec<(usize, Output)> = vec![(0, without)];
     halve(&good, &places, work, &mut parts, &mut errors)?;
     Ok(put_together(parts, &places, errors))
 }

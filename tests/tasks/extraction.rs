@@ -89,6 +89,12 @@ fn a_batch_gives_what_each_text_gives_alone() {
         assert_eq!(model.infer(&[*input], &call).unwrap().items[0], *items);
     }
     assert_eq!(together.items[0], together.items[4]);
+    // What was searched is told; with windows it is all.
+    assert!(together.encodings.iter().all(|encoding| encoding.n_truncated_tokens() == 0));
+    let cut = Call { truncation: Some(ernie::tokenize::Truncation::Truncate), ..call.clone() };
+    let encodings = model.infer(&inputs, &cut).unwrap().encodings;
+    assert_eq!(encodings.iter().map(|encoding| encoding.input).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert!(encodings[1].n_truncated_tokens() > 0 && encodings[0].n_truncated_tokens() == 0);
     // In nothing there is nothing; what is left are options out of the prompt.
     assert!(together.items[2].iter().all(|item| item.begin == item.end));
 }
@@ -100,6 +106,9 @@ fn prompts_that_cannot_be_asked_are_named() {
     assert!(error.contains("input 1: with a schema there are texts alone"), "{error}");
     let error = message(model.infer(&[text("今天")], &Call::default()));
     assert!(error.contains("input 0: extraction wants a schema, or a prompt"), "{error}");
+    let error = Call { truncation: Some(ernie::tokenize::Truncation::Error), ..call("\"人\"", 0.5) };
+    let error = message(model.infer(&[text(LONG)], &error));
+    assert!(error.contains("input 0: prompt \"人\" with the text has"), "{error}");
     let long = format!("\"{}\"", "人".repeat(60));
     let error = message(model.infer(&[text("今天")], &call(&long, 0.5)));
     assert!(error.contains("input 0: prompt \"人人") && error.contains("more than the 40 allowed"), "{error}");

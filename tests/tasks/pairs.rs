@@ -103,3 +103,34 @@ fn a_text_in_windows_has_the_mean_of_their_logits() {
         model.infer(&[text("好")], &Call::default()).unwrap().matrix.unwrap().row(0)
     );
 }
+
+#[test]
+fn a_bad_candidate_is_told_and_the_others_are_ranked() {
+    let long = "今".repeat(90);
+    let call = Call { truncation: Some(Truncation::Error), ..Call::default() };
+    for name in ["paddlenlp_cross_encoder", "paddlenlp_dual_encoder", "hf_multiple_choice"] {
+        let model = open(name, &[]);
+        let output = model.rank_each("天气", vec![Ok("今天"), Ok(&long), Ok("我们")], &call).unwrap();
+        let error = output.errors[1].as_ref().unwrap().to_string();
+        assert!(error.starts_with("candidate 1: ") && output.errors[0].is_none(), "{name}: {error}");
+        let scores = output.matrix.unwrap();
+        assert!(scores.data[1].is_nan() && scores.n_rows == 3, "{name}");
+        let good = model.rank("天气", &["今天", "我们"], &call).unwrap();
+        assert_eq!([scores.data[0], scores.data[2]], good.matrix.unwrap().data[..], "{name}");
+        assert_eq!(
+            output.items[0].iter().map(|item| item.score).collect::<Vec<_>>(),
+            good.items[0].iter().map(|item| item.score).collect::<Vec<_>>()
+        );
+        let none = model.rank_each("天气", vec![Ok(&long)], &call).unwrap();
+        assert!(none.items[0].is_empty() && none.matrix.unwrap().data[0].is_nan());
+        // A query that cannot be is no fault of the candidates.
+        assert!(
+            name == "paddlenlp_cross_encoder"
+                || name == "hf_multiple_choice"
+                || model.rank_each(&long, vec![Ok("今")], &call).is_err()
+        );
+        // What was cut is told.
+        let cut = model.rank("天气", &["今天", &long], &Call::default()).unwrap().encodings;
+        assert_eq!(cut.iter().map(|encoding| encoding.n_truncated_tokens() > 0).collect::<Vec<_>>(), [false, true]);
+    }
+}

@@ -107,6 +107,9 @@ fn questions_without_a_passage_and_without_room_are_named() {
     let output =
         model.infer(&[pair(PASSAGE, "好")], &Call { max_question_tokens: Some(5), ..Call::default() }).unwrap();
     assert!(output.encodings[0].truncated[0].n_tokens > 50);
-    let error = message(model.infer(&[good], &Call { truncation: Some(Truncation::Error), ..Call::default() }));
+    let error = Call { truncation: Some(Truncation::Error), ..Call::default() };
+    let long = message(model.infer(&[pair(PASSAGE, "好")], &error));
+    assert!(long.contains("input 0: the question has 83 tokens, more than the 64 allowed"), "{long}");
+    let error = message(model.infer(&[good], &error));
     assert!(error.contains("input 0"), "{error}");
 }

@@ -190,4 +190,10 @@ fn a_text_without_a_mask_and_words_without_a_token_are_named() {
     assert_eq!(output.items.iter().map(Vec::len).collect::<Vec<_>>(), [5, 0, 5]);
     assert!(output.errors[1].as_ref().unwrap().to_string().starts_with("input 1: no [MASK]"));
     assert_eq!(output.items[2][0].sequence, 1);
+    // Also where none is answered.
+    let none = model.infer_each(vec![Ok(text("今天"))], &Call::default()).unwrap();
+    assert!(none.items[0].is_empty() && none.errors[0].is_some());
+    let tagger = open("paddle_ernie_ner", &[]);
+    let error = message(tagger.infer(&[text("今天"), pair("今天", "我")], &Call::default()));
+    assert!(error.contains("input 1: token classification takes a text without a pair"), "{error}");
 }
