@@ -110,7 +110,7 @@
 #define ERNIE_ERROR_OUT_OF_MEMORY 12
 
 /*
- The call was cancelled.
+ The call was cancelled; so far nothing can cancel one.
  */
 #define ERNIE_ERROR_CANCELLED 13
 
@@ -304,7 +304,7 @@
 #define ERNIE_ANSWER_TOKENS 1
 
 /*
- Every question has an answer.
+ No answer is none of the answers. There may still be none that fits (`max_answer_tokens`, `n_best`).
  */
 #define ERNIE_NO_ANSWER_NEVER 0
 
@@ -520,7 +520,8 @@ typedef struct ernie_item {
      */
     int64_t id;
     /*
-     Probability, or the raw value of a regression.
+     Probability, or the raw value of a regression or of one choice alone; of an extracted finding the product of the
+     probabilities of its first and last token; of a ranking what `ernie_rank` says.
      */
     float score;
     /*
@@ -528,7 +529,8 @@ typedef struct ernie_item {
      */
     uint32_t group;
     /*
-     What was found: the characters of the text, the token, the candidate; of a classification the label's name.
+     What was found: the characters of the text, the token, the candidate of a `[MASK]`; of a classification the label's name;
+     of a ranking empty.
      */
     struct ernie_str text;
     /*
@@ -767,7 +769,8 @@ typedef struct ernie_input {
 } ernie_input;
 
 /*
- What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind.
+ What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind. Fields that
+ are another task's than the model's count for nothing.
  */
 typedef struct ernie_call {
     /*
@@ -807,8 +810,9 @@ typedef struct ernie_call {
      */
     size_t max_tokens;
     /*
-     With `ERNIE_TRUNCATION_WINDOWS`: by how many tokens a window begins after the one before (not by how many they
-     overlap); 0 = as the options say. Windows never leave a gap.
+     With windows: by how many tokens a window begins after the one before (not by how many they overlap); 0 = as the
+     options say. Windows never leave a gap. Each token goes through as many windows as it lies in: with 512 tokens and the
+     128 of reading comprehension that is four times the work of windows that do not overlap.
      */
     size_t doc_stride;
     /*
@@ -822,7 +826,8 @@ typedef struct ernie_call {
      */
     uint32_t errors;
     /*
-     Labels, entities and extracted findings count above this probability; 0 = 0.5 for extraction, none for the others.
+     From 0 to 1: labels and entities count above this probability, extracted findings where those of their first and of
+     their last token are both above it; 0 = 0.5 for extraction, none for the others.
      */
     float threshold;
     /*
@@ -850,7 +855,8 @@ typedef struct ernie_call {
      */
     uint32_t schema_language;
     /*
-     Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20.
+     Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20, 1000
+     at most.
      */
     size_t n_best;
     /*
@@ -871,7 +877,7 @@ typedef struct ernie_call {
     size_t n_candidates;
     /*
      Extraction: what is looked for, as JSON: a name, a list of names and objects, or an object of names with what belongs
-     to them (`["人物", {"竞赛名称": ["主办方", "时间"]}]`). Empty: the text is a prompt and its pair what is searched.
+     to them in one of these forms again (`["人物", {"竞赛名称": ["主办方", "时间"]}]`), 16 deep and 4096 names at most. Empty: the text is a prompt and its pair what is searched.
      */
     struct ernie_str schema;
 } ernie_call;
@@ -1133,7 +1139,7 @@ size_t ernie_result_count(const struct ernie_result *result);
 size_t ernie_result_encoding_count(const struct ernie_result *result);
 
 /*
- What is wrong with input `index` of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
+ What is wrong with input `index` (of `ernie_rank`: candidate `index`) of a call with `ERNIE_ERRORS_INPUT`: `code` receives `ERNIE_OK` or one of
  `ERNIE_ERROR_...`, `message` (may be NULL) what and where; it lives as long as the result. Without that flag every
  input of a result is `ERNIE_OK`.
 
@@ -1470,7 +1476,7 @@ struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
 
  - `sequence_classification`, `cross_encoder`, `multiple_choice` (a choice is the pair of its question): labels, best
    first; the logits. In windows: by the mean of the windows' logits.
- - `token_classification`: entities in the order of the text, `label` the type, `text` the characters; or with
+ - `token_classification` (no pair): entities in the order of the text, `label` the type, `text` the characters; or with
    `ERNIE_TAGS_WORDS` every word with its label. A word's logits are the mean of its tokens'. No matrix. In windows: every
    token as the window sees it that shows most around it, so that nothing is found twice or cut.
  - `question_answering` (text = question, pair = passage): answers, best first, places in the pair; scores are
@@ -1479,16 +1485,17 @@ struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
    all windows. Questions with the same passage share its tokenization.
  - `masked_lm`: for every `[MASK]` (`group`) the likeliest words, places are those of the `[MASK]`. With `candidates`
    only those, `id` their index; one of several tokens is scored with as many `[MASK]`s, `score` is the geometric mean of its
-   tokens' probabilities. No matrix.
+   tokens' probabilities; a text is cut so that the longest of them has room. No matrix.
  - `information_extraction`: what `schema` names, in its order and that of the text; what belongs to a finding follows it and
-   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix, no tokens.
+   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix; tokens are those
+   of the schema's first name with the text, and tell what of it was searched.
    Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
    most that overlap by 128.
 
  With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 
- Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (no passage, no `[MASK]`, a schema that is none: these name the
- input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
+ Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (a schema that is none; no passage, no `[MASK]`, more findings than are
+ allowed (65536 of a text, 1048576 of a call): these name the input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
  raw outputs can be had), `RUNTIME`.
 
  # Safety
@@ -1506,8 +1513,9 @@ struct ernie_status *ernie_infer(const struct ernie_model *model,
  the call. The caller frees the result.
 
  A checkpoint or bundle takes padded rows of token ids, int64 or int32 `[rows, tokens]`: `input_ids` and, where they
- differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked), `position_ids`
- (from 0), `task_type_ids`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
+ differ from what the reference takes without them, `token_type_ids`, `attention_mask` (0 = masked; also float32 or
+ bool), `position_ids` (from 0), `task_type_ids`; also under the names of the 2021 demo, `src_ids`, `sent_ids`, `mask`,
+ `pos_ids`, `task_ids`, and with shape `[rows, tokens, 1]`. It gives the reference's outputs for every row and token. Give `attention_mask` whenever rows
  are padded: without it the rule of the reference holds, which leaves out id 0 (paddle-ernie, ERNIE-M: there that is
  `[CLS]`), the padding id (PaddleNLP) or nothing (Hugging Face). A mask that is given replaces that rule.
 
@@ -1595,7 +1603,9 @@ struct ernie_status *ernie_encode_as(const struct ernie_model *model,
  - `dual_encoder`, `encoder`: the dot product of the vectors of query and candidate; with `ERNIE_NORMALIZE_L2` their
    cosine. Where queries and candidates have models of their own, or candidates are kept: `ernie_rank_vectors`.
 
- With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window.
+ With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window, or by the vector that `ernie_encode` gives it. `ernie_result_tokens` tells of each candidate
+ (`ernie_tokens.input`) what was cut. With `ERNIE_ERRORS_INPUT` a candidate that cannot be scored has a score of NaN and is not
+ ranked; `ernie_result_error` tells why, by its index.
 
  Errors: those of `ernie_infer`, naming the candidate's index; `UNSUPPORTED` for other tasks and for three labels or more.
 
@@ -1614,7 +1624,7 @@ struct ernie_status *ernie_rank(const struct ernie_model *model,
  Vectors that were kept, in order of how alike they are to that of a query: the result is as that of `ernie_rank`, with
  scores by `similarity` (`ERNIE_SIMILARITY_...`), summed in double precision. `top_k` 0 = all. The caller frees the result.
 
- Errors: `INVALID_ARGUMENT` (NULL, or no such similarity).
+ Errors: `INVALID_ARGUMENT` (NULL, no such similarity, or `n_columns` 0).
 
  # Safety
  - `query` is NULL or points to `n_columns` floats, `candidates` to `n_candidates` times as many; `result` is NULL or

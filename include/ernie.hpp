@@ -449,7 +449,8 @@ class Result {
     /// The number of encodings, which tokens(), fragment() and tensors() count by: more than inputs with windows.
     [[nodiscard]] std::size_t encodings() const noexcept { return ernie_result_encoding_count(handle_.get()); }
 
-    /// What is wrong with input `index` (of rank: candidate `index`) of a call with Errors::Input; nothing where it was answered.
+    /// What is wrong with input `index` (of rank: candidate `index`) of a call with Errors::Input; nothing where it was
+    /// answered.
     [[nodiscard]] std::optional<Error> error(std::size_t index) const {
         std::int32_t code = ERNIE_OK;
         ernie_str message{};

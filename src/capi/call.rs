@@ -146,7 +146,8 @@ pub struct ernie_call {
     pub whole_words: u32,
     /// Extraction, `ERNIE_SCHEMA_...`: in which language prompts are put together.
     pub schema_language: u32,
-    /// Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20.
+    /// Reading comprehension: starts and ends of each window that are paired, and answers at most; 0 = 20, 1000
+    /// at most.
     pub n_best: usize,
     /// Reading comprehension: tokens of an answer at most; 0 = 100.
     pub max_answer_tokens: usize,

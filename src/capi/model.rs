@@ -258,7 +258,7 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///   all windows. Questions with the same passage share its tokenization.
 /// - `masked_lm`: for every `[MASK]` (`group`) the likeliest words, places are those of the `[MASK]`. With `candidates`
 ///   only those, `id` their index; one of several tokens is scored with as many `[MASK]`s, `score` is the geometric mean of its
-///   tokens' probabilities. No matrix.
+///   tokens' probabilities; a text is cut so that the longest of them has room. No matrix.
 /// - `information_extraction`: what `schema` names, in its order and that of the text; what belongs to a finding follows it and
 ///   names it as `parent`. A prompt with options (`情感倾向[正向，负向]`) gives an option without a place. No matrix; tokens are those
 ///   of the schema's first name with the text, and tell what of it was searched.
@@ -267,8 +267,8 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///
 /// With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 ///
-/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (no passage, no `[MASK]`, a schema that is none: these name the
-/// input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
+/// Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (a schema that is none; no passage, no `[MASK]`, more findings than are
+/// allowed (65536 of a text, 1048576 of a call): these name the input), `UNSUPPORTED` (the model has no head, or one whose answers this version does not make: with `ERNIE_OUTPUT_RAW` its
 /// raw outputs can be had), `RUNTIME`.
 ///
 /// # Safety

@@ -67,13 +67,15 @@ pub unsafe extern "C" fn ernie_encode_into(
             return Err(Error::argument("vectors is NULL or not aligned to 4 bytes"));
         }
         // SAFETY: the caller's obligation.
+        let width = unsafe { width_out(hidden_size) }?;
+        // SAFETY: the caller's obligation.
         let matrix =
             unsafe { encode(model, inputs, n_inputs, call, &Room { unit: "floats", size: 1, given: n_floats }) }?;
         // SAFETY: room for `n_floats` is the caller's obligation, and there are no more, as `encode` compared.
         unsafe {
             boundary::write_all(vectors, &matrix.data, "vectors")?;
-            write_width(hidden_size, &matrix);
         }
+        width.into_iter().for_each(|width| width.write(matrix.n_columns));
         Ok(())
     })
 }
@@ -118,6 +120,8 @@ pub unsafe extern "C" fn ernie_encode_as(
             return Err(Error::argument("scales is not aligned to 4 bytes"));
         }
         // SAFETY: the caller's obligation.
+        let width = unsafe { width_out(hidden_size) }?;
+        // SAFETY: the caller's obligation.
         let matrix = unsafe {
             encode(model, inputs, n_inputs, call, &Room { unit: "bytes", size: vector_type.n_bytes(), given: n_bytes })
         }?;
@@ -130,8 +134,8 @@ pub unsafe extern "C" fn ernie_encode_as(
             if !scales.is_null() {
                 boundary::write_all(scales, &scales_of, "scales")?;
             }
-            write_width(hidden_size, &matrix);
         }
+        width.into_iter().for_each(|width| width.write(matrix.n_columns));
         Ok(())
     })
 }
@@ -186,11 +190,9 @@ unsafe fn encode(
 
 /// # Safety
 /// - `hidden_size` is NULL or writable.
-unsafe fn write_width(hidden_size: *mut usize, matrix: &Matrix) {
+unsafe fn width_out(hidden_size: *mut usize) -> Result<Option<boundary::Out<usize>>> {
     // SAFETY: the caller's obligation.
-    if let Some(width) = unsafe { hidden_size.as_mut() } {
-        *width = matrix.n_columns;
-    }
+    if hidden_size.is_null() { Ok(None) } else { unsafe { boundary::out(hidden_size, "hidden_size") }.map(Some) }
 }
 
 /// How well each of `n_candidates` texts fits a query: `ernie_result_items(result, 0, ...)` gives the candidates best first
@@ -203,7 +205,7 @@ unsafe fn write_width(hidden_size: *mut usize, matrix: &Matrix) {
 /// - `dual_encoder`, `encoder`: the dot product of the vectors of query and candidate; with `ERNIE_NORMALIZE_L2` their
 ///   cosine. Where queries and candidates have models of their own, or candidates are kept: `ernie_rank_vectors`.
 ///
-/// With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window. `ernie_result_tokens` tells of each candidate
+/// With `ERNIE_TRUNCATION_WINDOWS` a candidate counts by its best window, or by the vector that `ernie_encode` gives it. `ernie_result_tokens` tells of each candidate
 /// (`ernie_tokens.input`) what was cut. With `ERNIE_ERRORS_INPUT` a candidate that cannot be scored has a score of NaN and is not
 /// ranked; `ernie_result_error` tells why, by its index.
 ///
@@ -265,7 +267,7 @@ unsafe fn numbers<'a>(vectors: *const f32, n_vectors: usize, n_columns: usize, n
 /// Vectors that were kept, in order of how alike they are to that of a query: the result is as that of `ernie_rank`, with
 /// scores by `similarity` (`ERNIE_SIMILARITY_...`), summed in double precision. `top_k` 0 = all. The caller frees the result.
 ///
-/// Errors: `INVALID_ARGUMENT` (NULL, or no such similarity).
+/// Errors: `INVALID_ARGUMENT` (NULL, no such similarity, or `n_columns` 0).
 ///
 /// # Safety
 /// - `query` is NULL or points to `n_columns` floats, `candidates` to `n_candidates` times as many; `result` is NULL or

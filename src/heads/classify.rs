@@ -1,6 +1,6 @@
 //! Logits of one text -> labels with scores.
 
-use super::{Item, softmax};
+use super::{Item, best, softmax};
 use crate::options::Problem;
 
 /// What the scores of a classifier with `n_labels` labels mean when nobody says: one label is a regression, as the
@@ -16,10 +16,8 @@ pub(crate) fn items(logits: &[f32], problem: Problem, top_k: usize, label: impl 
         Problem::MultiLabel => logits.iter().map(|x| sigmoid(*x)).collect(),
         Problem::Regression => logits.to_vec(),
     };
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
-    order.truncate(top_k);
-    order.into_iter().map(|id| item(id, scores[id], label(id))).collect()
+    let best = best(scores.iter().copied().enumerate(), top_k);
+    best.into_iter().map(|(id, score)| item(id, score, label(id))).collect()
 }
 
 fn item(id: usize, score: f32, label: String) -> Item {

@@ -17,11 +17,24 @@ pub(crate) fn top(logits: &[f32], top_k: usize, counts: impl Fn(usize) -> bool) 
     best(words, top_k).into_iter().map(word).collect()
 }
 
+/// A place of a word: its logits, and what their probabilities are measured by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    logits: &'a [f32],
+    log_sum: f64,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn new(logits: &'a [f32]) -> Self {
+        Self { logits, log_sum: log_sum_exp(logits) }
+    }
+}
+
 /// Mean and sum of the log probabilities of a candidate's tokens, each in a place of its own.
-pub(crate) fn candidate<'a>(rows: impl Iterator<Item = &'a [f32]>, ids: &[usize]) -> Option<(f32, f32)> {
+pub(crate) fn candidate(places: &[Place<'_>], ids: &[usize]) -> Option<(f32, f32)> {
     let mut sum = 0.0;
-    for (row, id) in rows.zip(ids) {
-        sum += f64::from(*row.get(*id)?) - log_sum_exp(row);
+    for (place, id) in places.iter().zip(ids) {
+        sum += f64::from(*place.logits.get(*id)?) - place.log_sum;
     }
     Some(((sum / ids.len().max(1) as f64) as f32, sum as f32))
 }
@@ -41,8 +54,9 @@ mod tests {
     #[test]
     fn a_candidate_of_several_tokens_has_the_mean_of_their_log_probabilities() {
         let rows: [&[f32]; 2] = [&[0.0, 0.0], &[0.0, 3.0_f32.ln()]];
-        let (mean, sum) = candidate(rows.into_iter(), &[0, 1]).unwrap();
+        let places = rows.map(Place::new);
+        let (mean, sum) = candidate(&places, &[0, 1]).unwrap();
         assert!((sum - (0.5_f32 * 0.75).ln()).abs() < 1e-6 && (mean - sum / 2.0).abs() < 1e-6);
-        assert_eq!(candidate(rows.into_iter(), &[0, 7]), None);
+        assert_eq!(candidate(&places, &[0, 7]), None);
     }
 }

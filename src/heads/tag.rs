@@ -2,7 +2,7 @@
 //!
 //! A word's logits are the mean of those of its tokens, as `demo/finetune_ner.py` of paddle-ernie has it. Entities are
 //! read from the labels' names: `B-`, `I-` (or `M-`), `E-` (or `L-`) and `S-` (or `U-`, `W-`) before or behind the type,
-//! `O` for none, or types alone. What does not fit the rules (`I-` behind another type, no `E-`) begins or ends an entity as
+//! `O` (also `X`, `[CLS]`, `[SEP]`, `[PAD]`) for none, or types alone. What does not fit the rules (`I-` behind another type, no `E-`) begins or ends an entity as
 //! the CoNLL evaluation has it.
 
 use std::ops::Range;
@@ -71,7 +71,9 @@ pub(crate) struct TagScheme {
 impl TagScheme {
     /// Reads the labels' names.
     pub(crate) fn of(names: &[String]) -> Self {
-        let is_outside = |name: &str| matches!(name, "O" | "o" | "");
+        // Some taggers were trained with labels for pieces and special tokens.
+        let is_outside =
+            |name: &str| matches!(name, "O" | "o" | "" | "X" | "[CLS]" | "[SEP]" | "[PAD]" | "<PAD>" | "<pad>");
         let with = |split: fn(&str) -> Option<(Place, &str)>| -> Option<Vec<Option<(Place, String)>>> {
             let read = |name: &String| match is_outside(name) {
                 true => Some(None),
@@ -184,6 +186,10 @@ mod tests {
         let labels = ["B-PER", "I-PER", "B-PER", "O", "I-ORG", "I-PER", "B-ORG", "?", "I-ORG"];
         let entities = [("PER", 0..2), ("PER", 2..3), ("ORG", 4..5), ("PER", 5..6), ("ORG", 6..9)];
         assert_eq!(found(&names, &labels), wanted(&entities));
+        assert_eq!(
+            found(&["[PAD]", "X", "B-A", "I-A", "O"], &["B-A", "X", "I-A"]),
+            wanted(&[("A", 0..1), ("A", 2..3)])
+        );
         let names = ["n-B", "n-I", "v_n-B", "v_n-I", "O"];
         assert_eq!(found(&names, &["n-B", "n-I", "v_n-B", "v_n-I"]), wanted(&[("n", 0..2), ("v_n", 2..4)]));
     }

@@ -63,17 +63,18 @@ fn bad_id(key: &str, value: &Value) -> String {
 }
 
 fn of_lines(text: &str) -> std::result::Result<Vec<(String, usize)>, String> {
-    let pair = |(number, line): (usize, &str)| {
+    let pair = |(id, (number, line)): (usize, (usize, &str))| {
         let line = line.strip_suffix('\r').unwrap_or(line);
         match line.split_once('\t') {
-            None => Ok((line.to_owned(), number)),
+            None => Ok((line.to_owned(), id)),
             Some((name, id)) => match id.trim().parse() {
                 Ok(id) => Ok((name.to_owned(), id)),
                 Err(_) => Err(format!("line {}: \"{}\" is not an id", number + 1, id.escape_debug())),
             },
         }
     };
-    text.lines().filter(|line| !line.trim().is_empty()).enumerate().map(pair).collect()
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.enumerate().map(pair).collect()
 }
 
 fn in_order(pairs: Vec<(String, usize)>) -> std::result::Result<Vec<String>, String> {
@@ -116,7 +117,7 @@ mod tests {
             (r#"{"a": -1}"#, "not a label with its id"),
             (r#"{"a": []}"#, "not a label with its id"),
             ("[1]", "entry 0 is 1"),
-            ("a\tx", "line 1"),
+            ("\na\tx", "line 2"),
             ("{", "not valid JSON"),
             ("", "no labels"),
         ] {

@@ -16,6 +16,7 @@ use crate::tokenize::{DEFAULT_DOC_STRIDE, EncodeOptions, Encoding, FinalText, Pi
 /// Tokens of a window, answers, and tokens of answer and question, as `demo/finetune_mrc.py` has them.
 const MAX_WINDOW_TOKENS: usize = 512;
 const N_BEST: usize = 20;
+const MAX_N_BEST: usize = 1000;
 const MAX_ANSWER_TOKENS: usize = 100;
 const MAX_QUESTION_TOKENS: usize = 64;
 /// How many candidates for each answer are compared with those before it.
@@ -98,6 +99,9 @@ impl Model {
     }
 
     fn question_options(&self, call: &Call) -> Result<EncodeOptions> {
+        if let Some(n_best) = call.n_best.filter(|n_best| *n_best > MAX_N_BEST) {
+            return Err(Error::argument(format!("n_best is {n_best}, {MAX_N_BEST} are allowed")));
+        }
         let mut options = self.encode_options(call, Self::windows_unless_raw(call))?;
         if options.truncation == Truncation::Windows {
             options.doc_stride = options.doc_stride.or(Some(DEFAULT_DOC_STRIDE));

@@ -1,13 +1,14 @@
 //! Texts with `[MASK]` -> the words behind it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::encodings::of_input;
 use super::forward::{Predicted, Wanted};
 use super::{Call, Input, Item, Model, Output, windows};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
-use crate::heads::fill_mask::{candidate, top};
+use crate::heads::fill_mask::{Place, candidate, top};
 use crate::model_dir::limit_tokens;
 use crate::tokenize::{Encoding, SpecialTokensInText, Truncation};
 
@@ -15,12 +16,23 @@ use crate::tokenize::{Encoding, SpecialTokensInText, Truncation};
 const TOP_K: usize = 5;
 /// Tokens of a candidate at most.
 const MAX_CANDIDATE_TOKENS: usize = 64;
+/// Texts with widened masks that are made together.
+const LONGER_AT_A_TIME: usize = 256;
 
 /// A `[MASK]` of a text: which encoding speaks for it, and where it stands there.
 #[derive(Clone, Copy, Debug)]
 struct Mask {
     encoding: usize,
     token: usize,
+}
+
+/// A `[MASK]` of an input to be widened to so many.
+#[derive(Clone, Copy, Debug)]
+struct Longer {
+    input: usize,
+    group: usize,
+    mask: Mask,
+    n_tokens: usize,
 }
 
 /// A word that the caller offers.
@@ -57,14 +69,12 @@ impl Model {
                     continue;
                 };
                 let place = item(&encodings[index], mask.token, group);
-                match offered.is_empty() {
-                    true => output.items[input].extend(self.words(row, call, &place)?),
-                    false => output.items[input].extend(
-                        offered
-                            .iter()
-                            .filter(|word| word.ids.len() == 1)
-                            .filter_map(|word| scored(word, &[row], &place)),
-                    ),
+                if offered.is_empty() {
+                    output.items[input].extend(self.words(row, call, &place)?);
+                } else {
+                    let short = offered.iter().filter(|word| word.ids.len() == 1);
+                    let places = [Place::new(row)];
+                    output.items[input].extend(short.filter_map(|word| scored(word, &places, &place)));
                 }
             }
             Ok(())
@@ -94,29 +104,34 @@ impl Model {
         items: &mut [Vec<Item>],
     ) -> Result<()> {
         let lengths: BTreeSet<usize> = offered.iter().map(|word| word.ids.len()).filter(|n| *n > 1).collect();
-        let mut widened: Vec<Encoding> = Vec::new();
-        let mut asked: Vec<(usize, usize, Mask, usize)> = Vec::new();
-        for (input, masks) in masks.iter().enumerate() {
-            for (group, mask) in masks.iter().enumerate() {
-                for n_tokens in &lengths {
-                    widened.push(widen(&encodings[mask.encoding], mask.token, *n_tokens));
-                    asked.push((input, group, *mask, *n_tokens));
-                }
-            }
-        }
+        let all = masks.iter().enumerate().flat_map(|(input, masks)| {
+            let of_mask = move |(group, mask): (usize, &Mask)| (input, group, *mask);
+            masks.iter().enumerate().map(of_mask)
+        });
+        let all = all.flat_map(|(input, group, mask)| {
+            lengths.iter().map(move |n_tokens| Longer { input, group, mask, n_tokens: *n_tokens })
+        });
+        let all: Vec<Longer> = all.collect();
         let call = Call { with_raw_outputs: false, ..call.clone() };
-        let wanted = Wanted { tokens: true, words: Predicted::Masks };
-        self.forward(&widened, &call, wanted, &mut Vec::new(), |index, row| {
-            let (input, group, mask, n_tokens) = asked[index];
-            let all = self.mask_tokens(&widened[index])?;
-            let Some(rows) = row.rows_of(OutputRole::Logits, widened[index].len(), &all)? else { return Ok(()) };
-            let first = all.iter().position(|token| *token == mask.token).unwrap_or(0);
-            let rows = rows.get(first..first + n_tokens).unwrap_or_default();
-            let place = item(&encodings[mask.encoding], mask.token, group);
-            let fitting = offered.iter().filter(|word| word.ids.len() == n_tokens);
-            items[input].extend(fitting.filter_map(|word| scored(word, rows, &place)));
-            Ok(())
-        })
+        // So many at a time as take little memory.
+        for asked in all.chunks(LONGER_AT_A_TIME) {
+            let wide = |longer: &Longer| widen(&encodings[longer.mask.encoding], longer.mask.token, longer.n_tokens);
+            let widened: Vec<Encoding> = asked.iter().map(wide).collect();
+            let range = |longer: &Longer| longer.mask.token..longer.mask.token + longer.n_tokens;
+            let predicted: Vec<Range<usize>> = asked.iter().map(range).collect();
+            let wanted = Wanted { tokens: true, words: Predicted::Places(&predicted) };
+            self.forward(&widened, &call, wanted, &mut Vec::new(), |index, row| {
+                let Longer { input, group, mask, n_tokens } = asked[index];
+                let tokens: Vec<usize> = predicted[index].clone().collect();
+                let rows = row.rows_of(OutputRole::Logits, widened[index].len(), &tokens)?.unwrap_or_default();
+                let places: Vec<Place<'_>> = rows.into_iter().map(Place::new).collect();
+                let place = item(&encodings[mask.encoding], mask.token, group);
+                let fitting = offered.iter().filter(|word| word.ids.len() == n_tokens);
+                items[input].extend(fitting.filter_map(|word| scored(word, &places, &place)));
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// The caller's candidates as tokens.
@@ -206,8 +221,8 @@ fn item(encoding: &Encoding, token: usize, group: usize) -> Item {
     Item { begin: span.begin, end: span.end, sequence: u32::from(encoding.sequence[token]), group, ..Item::default() }
 }
 
-fn scored(word: &Candidate<'_>, rows: &[&[f32]], place: &Item) -> Option<Item> {
-    let (mean, sum) = candidate(rows.iter().copied(), &word.ids)?;
+fn scored(word: &Candidate<'_>, places: &[Place<'_>], place: &Item) -> Option<Item> {
+    let (mean, sum) = candidate(places, &word.ids)?;
     let text = word.text.to_owned();
     Some(Item { id: word.index as i64, score: mean.exp(), text, begin_score: sum, ..place.clone() })
 }

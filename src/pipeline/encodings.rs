@@ -21,32 +21,31 @@ impl Model {
         Ok(options)
     }
 
-    /// Whether the model takes these tokens: what a graph would refuse late, or not at all.
+    /// Whether the model takes these tokens; an error names the input.
     pub(super) fn check_encodings(&self, encodings: &[Encoding]) -> Result<()> {
+        let check = |encoding: &Encoding| self.check_encoding(encoding).map_err(|e| of_input(e, encoding.input));
+        encodings.iter().try_for_each(check)
+    }
+
+    /// Whether the model takes these tokens: what a graph would refuse late, or not at all.
+    pub(super) fn check_encoding(&self, encoding: &Encoding) -> Result<()> {
         let vocab_size = self.spec.dimensions.vocab_size.unwrap_or(usize::MAX);
-        for (index, encoding) in encodings.iter().enumerate() {
-            let n_tokens = encoding.len();
-            let most = self.max_tokens.unwrap_or(usize::MAX);
-            if n_tokens == 0 || n_tokens > most {
-                return Err(Error::argument(format!("input {index}: {n_tokens} tokens, the model takes 1 to {most}")));
-            }
-            let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= vocab_size);
-            if let Some(token) = encoding.input_ids.iter().position(is_outside) {
-                let id = encoding.input_ids[token];
-                return Err(Error::argument(format!(
-                    "input {index}: id {id} of token {token} is not from 0 and below {vocab_size}"
-                )));
-            }
-            let n_types = self.architecture().map_or(0, |a| a.n_token_types);
-            if n_types > 0
-                && encoding.token_type_ids.iter().any(|id| usize::try_from(*id).map_or(true, |id| id >= n_types))
-            {
-                return Err(Error::argument(format!(
-                    "input {index}: the model has {n_types} token types, too few for a pair"
-                )));
-            }
+        let n_tokens = encoding.len();
+        let most = self.max_tokens.unwrap_or(usize::MAX);
+        if n_tokens == 0 || n_tokens > most {
+            return Err(Error::argument(format!("{n_tokens} tokens, the model takes 1 to {most}")));
         }
-        Ok(())
+        let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= vocab_size);
+        if let Some(token) = encoding.input_ids.iter().position(is_outside) {
+            let id = encoding.input_ids[token];
+            return Err(Error::argument(format!("id {id} of token {token} is not from 0 and below {vocab_size}")));
+        }
+        let n_types = self.architecture().map_or(0, |a| a.n_token_types);
+        let is_unknown = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= n_types);
+        match n_types > 0 && encoding.token_type_ids.iter().any(is_unknown) {
+            true => Err(Error::argument(format!("the model has {n_types} token types, too few for a pair"))),
+            false => Ok(()),
+        }
     }
 }
 

@@ -23,6 +23,9 @@ const OVERLAP_TOKENS: usize = 128;
 const THRESHOLD: f32 = 0.5;
 /// Prompts of one depth for a text at most.
 const MAX_PROMPTS: usize = 4096;
+/// Findings of a text at most, and of all texts of a call: a schema can ask for each finding in each finding.
+const MAX_FINDINGS: usize = 1 << 16;
+const MAX_FINDINGS_OF_CALL: usize = 1 << 20;
 
 /// A prompt for a text.
 struct Request {
@@ -60,7 +63,7 @@ impl Model {
             texts.push(self.tokenizer()?.cut(input.text, special)?);
         }
         let mut found: Vec<Vec<Item>> = vec![Vec::new(); inputs.len()];
-        let mut first_prompts = Vec::new();
+        let (mut first_prompts, mut n_found) = (Vec::new(), 0);
         let deepest = schema.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
         for depth in 0..=deepest {
             let (wishes, requests) = wishes(&schema, depth, &found, call)?;
@@ -71,6 +74,11 @@ impl Model {
             for Wish { node, input, parent, request } in wishes {
                 let label = schema.nodes[node].name.clone();
                 let item = |item: &Item| Item { id: node as i64, label: label.clone(), parent, ..item.clone() };
+                n_found += answers[request].len();
+                let n_of_input = found[input].len() + answers[request].len();
+                if n_of_input > MAX_FINDINGS || n_found > MAX_FINDINGS_OF_CALL {
+                    return Err(of_input(too_much(depth, "findings", n_of_input, n_found), input));
+                }
                 found[input].extend(answers[request].iter().map(item));
             }
         }
@@ -95,12 +103,8 @@ impl Model {
             let prompt = tokenizer.cut(input.text, options.special_tokens_in_text)?;
             let text = input.pair.map(|pair| tokenizer.cut_pair(pair, options.special_tokens_in_text)).transpose()?;
             let text = text.flatten();
-            self.add(&mut encodings, &prompt, text.as_ref(), &options).map_err(|error| of_input(error, index))?;
-            encodings
-                .iter_mut()
-                .rev()
-                .take_while(|e: &&mut Encoding| e.input == usize::MAX)
-                .for_each(|e| e.input = index);
+            let done = self.add(&mut encodings, &prompt, text.as_ref(), &options, index);
+            done.map_err(|error| of_input(error, index))?;
         }
         let mut output = Output::default();
         let probabilities = self.probabilities(&encodings, call, &mut output)?;
@@ -140,13 +144,8 @@ impl Model {
                     prompts.entry(prompt).or_insert(cut)
                 }
             };
-            let done = self.add(&mut encodings, cut, Some(&texts[*input]), options);
+            let done = self.add(&mut encodings, cut, Some(&texts[*input]), options, index);
             done.map_err(|error| of_input(of_prompt(error, prompt), *input))?;
-            encodings
-                .iter_mut()
-                .rev()
-                .take_while(|e: &&mut Encoding| e.input == usize::MAX)
-                .for_each(|e| e.input = index);
         }
         let probabilities = self.probabilities(&encodings, call, &mut Output::default())?;
         let ranges = windows::of_inputs(&encodings, requests.len());
@@ -158,13 +157,14 @@ impl Model {
         Ok((answers, encodings))
     }
 
-    /// Appends the windows of a text with its prompt; whose they are is left open.
+    /// Appends the windows of a text with its prompt, as those of input `index`.
     fn add(
         &self,
         encodings: &mut Vec<Encoding>,
         prompt: &Pieces,
         text: Option<&Pieces>,
         options: &EncodeOptions,
+        index: usize,
     ) -> Result<()> {
         let tokenizer = self.tokenizer()?;
         let mut options = options.clone();
@@ -174,12 +174,11 @@ impl Model {
         }
         let before = encodings.len();
         tokenizer.assemble(prompt, text, &options, encodings)?;
-        encodings[before..].iter_mut().for_each(|encoding| encoding.input = usize::MAX);
-        Ok(())
+        encodings[before..].iter_mut().for_each(|encoding| encoding.input = index);
+        encodings[before..].iter().try_for_each(|encoding| self.check_encoding(encoding))
     }
 
     fn probabilities(&self, encodings: &[Encoding], call: &Call, output: &mut Output) -> Result<Vec<Probabilities>> {
-        self.check_encodings(encodings)?;
         let mut all: Vec<Probabilities> = vec![Default::default(); encodings.len()];
         let wanted = Wanted { tokens: true, ..Wanted::default() };
         self.forward(encodings, call, wanted, &mut output.raw_outputs, |index, row| {
@@ -210,29 +209,32 @@ fn wishes(schema: &Schema, depth: usize, found: &[Vec<Item>], call: &Call) -> Re
     let (mut wishes, mut requests) = (Vec::new(), Vec::new());
     for (input, items) in found.iter().enumerate() {
         let mut known: HashMap<String, usize> = HashMap::new();
+        let n_before = wishes.len();
         for (node, of_node) in schema.nodes.iter().enumerate().filter(|(_, node)| node.depth == depth) {
-            let parents: Vec<Option<usize>> = match of_node.parent {
-                None => vec![None],
-                Some(parent) => (0..items.len()).filter(|item| items[*item].id == parent as i64).map(Some).collect(),
-            };
-            for parent in parents {
+            let is_parent = |item: &usize| Some(items[*item].id) == of_node.parent.map(|parent| parent as i64);
+            let parents = (0..items.len()).filter(is_parent).map(Some);
+            for parent in parents.chain(of_node.parent.is_none().then_some(None)) {
                 let prompt = prompt(&of_node.name, parent.map(|item| items[item].text.as_str()), call.schema_language);
                 let request = *known.entry(prompt.clone()).or_insert_with(|| {
                     requests.push(Request { input, prompt });
                     requests.len() - 1
                 });
                 wishes.push(Wish { node, input, parent, request });
+                let n_wishes = wishes.len() - n_before;
+                if known.len() > MAX_PROMPTS || n_wishes > MAX_FINDINGS {
+                    return Err(of_input(too_much(depth, "prompts", known.len(), n_wishes), input));
+                }
             }
-        }
-        if known.len() > MAX_PROMPTS {
-            let reason = format!(
-                "the schema makes {} prompts at depth {depth}, {MAX_PROMPTS} are allowed; a higher threshold makes fewer",
-                known.len()
-            );
-            return Err(of_input(Error::argument(reason), input));
         }
     }
     Ok((wishes, requests))
+}
+
+fn too_much(depth: usize, what: &str, n_of_text: usize, n_of_all: usize) -> Error {
+    Error::argument(format!(
+        "at depth {depth} the schema makes more {what} than are allowed ({n_of_text} so far for this text, {n_of_all} in all); a higher \
+         threshold, a smaller schema or fewer texts make fewer"
+    ))
 }
 
 /// The prompt for a name, or for what of this name belongs to a finding.

@@ -3,6 +3,7 @@
 //! Foreign graphs run padded (`padded`), graphs of this library run packed (`packed`); both hand out [`TextOutputs`].
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -14,16 +15,16 @@ use crate::tokenize::Encoding;
 
 /// What a call needs of each text; the rest need not be computed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     /// All tokens, not only the first.
     pub(super) tokens: bool,
     /// Of which tokens the words are predicted.
-    pub(super) words: Predicted,
+    pub(super) words: Predicted<'a>,
 }
 
 /// Tokens whose words are predicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Predicted {
+pub(super) enum Predicted<'a> {
     /// None.
     #[default]
     Nothing,
@@ -31,6 +32,8 @@ pub(super) enum Predicted {
     Masks,
     /// Those that the reference predicts: behind `[MASK]` by the code of 2021, all by the libraries after it.
     Reference,
+    /// Of each encoding these.
+    Places(&'a [Range<usize>]),
     /// All.
     All,
 }
@@ -61,7 +64,7 @@ impl Model {
         &self,
         encodings: &[Encoding],
         call: &Call,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
         raw_outputs: &mut Vec<Vec<Tensor>>,
         mut each: impl FnMut(usize, &TextOutputs<'_>) -> Result<()>,
     ) -> Result<()> {

@@ -47,12 +47,12 @@ impl Model {
     /// - [`Error::InvalidArgument`]: a text without tokens, with more than the model takes, or with ids that it lacks.
     /// - Those of [`Self::infer`], but for tokenizing.
     pub fn infer_encoded(&self, encodings: Vec<Encoding>, call: &Call) -> Result<Output> {
-        if self.classifies() {
-            let n_inputs = encodings.len();
-            let alone = encodings.into_iter().enumerate().map(|(input, encoding)| Encoding { input, ..encoding });
-            return self.classify_encoded(alone.collect(), n_inputs, call);
+        let n_inputs = encodings.len();
+        let alone = encodings.into_iter().enumerate().map(|(input, encoding)| Encoding { input, ..encoding });
+        match self.classifies() {
+            true => self.classify_encoded(alone.collect(), n_inputs, call),
+            false => self.infer_raw(alone.collect(), call),
         }
-        self.infer_raw(encodings, call)
     }
 
     fn infer_raw(&self, encodings: Vec<Encoding>, call: &Call) -> Result<Output> {

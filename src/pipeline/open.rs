@@ -252,6 +252,8 @@ fn bind(session: &Session, spec: &ModelSpec, options: &Options) -> Result<Bindin
 fn decide_task(spec: &ModelSpec, binding: Option<&Binding>) -> Result<Task> {
     let Some(binding) = binding else { return Ok(Task::Tensors) };
     let rank_of_logits = binding.output(OutputRole::Logits).map(|i| binding.outputs[i].info.dims.len());
+    let width_of_logits =
+        binding.output(OutputRole::Logits).and_then(|i| binding.outputs[i].info.dims.last().copied().flatten());
     let has = |role| binding.output(role).is_some();
     let (hidden, spans) = (
         has(OutputRole::LastHiddenState) || has(OutputRole::PoolerOutput),
@@ -264,7 +266,8 @@ fn decide_task(spec: &ModelSpec, binding: Option<&Binding>) -> Result<Task> {
         Task::TokenClassification | Task::MaskedLm => rank_of_logits == Some(3),
         Task::QuestionAnswering => spans || rank_of_logits == Some(3),
         Task::InformationExtraction => spans,
-        Task::MultipleChoice | Task::CrossEncoder => rank_of_logits == Some(2),
+        Task::MultipleChoice => rank_of_logits == Some(2) && matches!(width_of_logits, None | Some(1)),
+        Task::CrossEncoder => rank_of_logits == Some(2),
         Task::Generation => rank_of_logits == Some(3),
         Task::DualEncoder => hidden,
     };

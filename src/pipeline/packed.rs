@@ -25,7 +25,7 @@ struct Chosen {
 
 impl Chosen {
     /// Takes a text's tokens: all of them or the first, and of those the words that `predicts` says.
-    fn push(&mut self, text: &Placed, wanted: Wanted, predicts: impl Fn(usize) -> bool) {
+    fn push(&mut self, text: &Placed, wanted: Wanted<'_>, predicts: impl Fn(usize) -> bool) {
         let start = self.kept.len();
         self.first.push(start as i64);
         let n_kept = if wanted.tokens { text.n_tokens } else { 1 };
@@ -56,7 +56,7 @@ impl Model {
         &self,
         encodings: &[Encoding],
         network: &NetworkLayout,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
         each: &mut dyn FnMut(usize, &TextOutputs<'_>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
@@ -67,7 +67,10 @@ impl Model {
             let mut chosen = Chosen::default();
             for text in &run.texts {
                 let ids = &encodings[text.index].input_ids;
-                chosen.push(text, wanted, |token| !only_masks || ids.get(token).copied() == mask_id);
+                chosen.push(text, wanted, |token| match wanted.words {
+                    Predicted::Places(places) => places[text.index].contains(&token),
+                    _ => !only_masks || ids.get(token).copied() == mask_id,
+                });
             }
             let rows = PackedRows::of_encodings(&run, encodings, network.architecture(), self.options.attention_mask);
             let tensors = self.run_packed(network, &run, &rows, &chosen)?;

@@ -20,7 +20,7 @@ impl Model {
     /// - Dual encoder, encoder: the dot product of the vectors of query and candidate (with [`super::Normalize::L2`] their
     ///   cosine). Queries and candidates with encoders of their own: [`rank_vectors`].
     ///
-    /// With [`Truncation::Windows`] a candidate counts by its best window.
+    /// With [`Truncation::Windows`] a candidate counts by its best window, or by the vector that [`Self::encode`] gives it.
     ///
     /// # Errors
     /// - Those of [`Self::infer`]; a message names the candidate's index, or the query.
@@ -151,10 +151,10 @@ pub fn rank_vectors(
             candidates.len()
         )));
     }
-    let scores: Vec<f32> = match width {
-        0 => vec![0.0; n_candidates],
-        _ => candidates.chunks_exact(width).map(|vector| similarity.of(query, vector)).collect(),
-    };
+    if width == 0 {
+        return Err(Error::argument("vectors of no numbers cannot be compared"));
+    }
+    let scores: Vec<f32> = candidates.chunks_exact(width).map(|vector| similarity.of(query, vector)).collect();
     let items = vec![ranking(&scores, top_k.unwrap_or(usize::MAX))];
     Ok(Output { items, matrix: Some(Matrix { n_rows: n_candidates, n_columns: 1, data: scores }), ..Output::default() })
 }

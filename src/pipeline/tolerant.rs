@@ -98,7 +98,7 @@ fn put_together(parts: Vec<(usize, Output)>, places: &[usize], errors: Vec<Optio
     let n_inputs = errors.len();
     let has = |holds: fn(&Output) -> bool| parts.iter().any(|(_, output)| holds(output));
     let (has_items, has_vectors) = (has(|o| !o.items.is_empty()), has(|o| !o.token_vectors.is_empty()));
-    let (has_raw, has_encodings) = (has(|o| !o.raw_outputs.is_empty()), has(|o| !o.encodings.is_empty()));
+    let has_raw = has(|o| !o.raw_outputs.is_empty());
     let width = parts.iter().find_map(|(_, output)| output.matrix.as_ref().map(|matrix| matrix.n_columns));
     let mut whole = Output {
         items: vec![Vec::new(); if has_items { n_inputs } else { 0 }],
@@ -131,15 +131,13 @@ fn put_together(parts: Vec<(usize, Output)>, places: &[usize], errors: Vec<Optio
         let place = |encoding: Encoding| Encoding { input: places[encoding.input], ..encoding };
         encoded.extend(output.encodings.into_iter().map(|encoding| (place(encoding), raw.next())));
     }
-    if has_encodings {
-        let failed = errors.iter().enumerate().filter(|(_, error)| error.is_some());
-        encoded.extend(failed.map(|(input, _)| (Encoding { input, ..Encoding::default() }, None)));
-        encoded.sort_by_key(|(encoding, _)| (encoding.input, encoding.window));
-        let (encodings, raw): (Vec<Encoding>, Vec<_>) = encoded.into_iter().unzip();
-        whole.encodings = encodings;
-        if has_raw {
-            whole.raw_outputs = raw.into_iter().map(Option::unwrap_or_default).collect();
-        }
+    let failed = errors.iter().enumerate().filter(|(_, error)| error.is_some());
+    encoded.extend(failed.map(|(input, _)| (Encoding { input, ..Encoding::default() }, None)));
+    encoded.sort_by_key(|(encoding, _)| (encoding.input, encoding.window));
+    let (encodings, raw): (Vec<Encoding>, Vec<_>) = encoded.into_iter().unzip();
+    whole.encodings = encodings;
+    if has_raw {
+        whole.raw_outputs = raw.into_iter().map(Option::unwrap_or_default).collect();
     }
     whole.errors = errors;
     whole

@@ -14,6 +14,8 @@ use super::{unicode, unicode_tables as tables};
 
 /// Runs longer than this are not searched: an answer in them is what its tokens cover.
 const MAX_RUNS_BYTES: usize = 1 << 16;
+/// Ranges of runs that are remembered.
+const MAX_KNOWN: usize = 256;
 
 /// A passage, cut into runs, with what was found out about ranges of them.
 #[derive(Debug)]
@@ -65,6 +67,9 @@ impl<'a> FinalText<'a> {
         // The basic tokenizer never writes it: it lies between brackets of its own.
         if tokens.iter().any(|token| token == "[UNK]") {
             return whole;
+        }
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
         }
         let (passage, lowercase) = (self.passage, self.lowercase);
         let basic =

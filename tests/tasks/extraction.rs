@@ -113,3 +113,21 @@ fn prompts_that_cannot_be_asked_are_named() {
     let error = message(model.infer(&[text("今天")], &call(&long, 0.5)));
     assert!(error.contains("input 0: prompt \"人人") && error.contains("more than the 40 allowed"), "{error}");
 }
+
+#[test]
+fn a_schema_that_finds_without_end_is_refused_and_nothing_else_suffers() {
+    let model = open("paddlenlp_uie", &[]);
+    let nested = format!("{}\"书\"{}", "{\"人\":".repeat(8), "}".repeat(8));
+    let call = call(&nested, 1e-30);
+    // Every token is a finding here, in every finding again.
+    let endless = "人".repeat(20);
+    let error = message(model.infer(&[text(&endless)], &call));
+    assert!(error.starts_with("input 0: at depth ") && error.contains("more findings than are allowed"), "{error}");
+    let output = model.infer_each(vec![Ok(text("")), Ok(text(&endless))], &call).unwrap();
+    assert!(output.errors[0].is_none() && output.errors[1].is_some() && !output.items[0].is_empty());
+    // More prompts than are asked are found out before they are made.
+    let names: Vec<String> = (0..4000).map(|i| format!("\"n{i}\"")).collect();
+    let wide = self::call(&format!("{{\"人\": [{}]}}", names.join(",")), 1e-30);
+    let error = message(model.infer(&[text("我们去看书")], &wide));
+    assert!(error.contains("input 0: at depth 1 the schema makes more prompts"), "{error}");
+}

@@ -63,6 +63,7 @@ fn kept_vectors_rank_as_texts_do() {
         let by_texts = model.rank("天气", &CANDIDATES, &call).unwrap().matrix.unwrap();
         crate::support::assert_close("scores", &by_vectors.data, &by_texts.data, 1e-6, 1e-6);
     }
+    assert!(message(rank_vectors(&[], &[], 1 << 45, Similarity::Dot, None)).contains("no numbers"));
     let error = message(rank_vectors(&[1.0, 2.0], &[1.0, 2.0, 3.0], 2, Similarity::Dot, None));
     assert!(error.contains("3 numbers are not 2 vectors of 2"), "{error}");
 }

@@ -103,6 +103,8 @@ fn questions_without_a_passage_and_without_room_are_named() {
         let output = model.infer_each(vec![Ok(good), Ok(bad)], &call).unwrap();
         assert!(!output.items[0].is_empty() && output.items[1].is_empty() && output.errors[1].is_some());
     }
+    let error = message(model.infer(&[good], &Call { n_best: Some(1001), ..Call::default() }));
+    assert!(error.contains("n_best is 1001, 1000 are allowed"), "{error}");
     // A long question is cut, and said to be.
     let output =
         model.infer(&[pair(PASSAGE, "好")], &Call { max_question_tokens: Some(5), ..Call::default() }).unwrap();

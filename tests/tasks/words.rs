@@ -197,3 +197,22 @@ fn a_text_without_a_mask_and_words_without_a_token_are_named() {
     let error = message(tagger.infer(&[text("今天"), pair("今天", "我")], &Call::default()));
     assert!(error.contains("input 1: token classification takes a text without a pair"), "{error}");
 }
+
+#[test]
+fn many_masks_and_many_long_candidates_are_scored_one_by_one() {
+    let model = open("paddle_ernie_pretraining", &[]);
+    let masks = "[MASK]".repeat(12);
+    let long: Vec<String> = (2..20).map(|n| "北京上".chars().cycle().take(n).collect()).collect();
+    let call = Call { candidates: long.clone(), ..Call::default() };
+    let together = model.infer(&[text(&masks)], &call).unwrap();
+    assert_eq!(together.items[0].len(), 12 * long.len());
+    for (index, candidate) in long.iter().enumerate() {
+        let alone =
+            model.infer(&[text(&masks)], &Call { candidates: vec![candidate.clone()], ..Call::default() }).unwrap();
+        for item in &alone.items[0] {
+            let same = |other: &&ernie::pipeline::Item| other.group == item.group && other.id as usize == index;
+            let other = together.items[0].iter().find(same).unwrap();
+            assert!((item.score - other.score).abs() < 1e-7 && other.text == *candidate);
+        }
+    }
+}
