@@ -89,6 +89,12 @@ static void masks(void) {
     OK(ernie_result_items(result, 1, &items, &n_items));
     CHECK(n_items == 0);
     ernie_result_free(result);
+    /* All bad: the result has the shape of any other. */
+    OK(ernie_infer(model, inputs + 1, 2, &call, &result));
+    CHECK(ernie_result_count(result) == 2 && ernie_result_encoding_count(result) == 2);
+    OK(ernie_result_items(result, 1, &items, &n_items));
+    CHECK(n_items == 0);
+    ernie_result_free(result);
     candidates[1] = str("龘");
     FAILS(ernie_infer(model, inputs, 1, &call, &result), ERNIE_ERROR_INVALID_ARGUMENT, "not in the vocabulary");
     call.candidates = NULL;
@@ -198,6 +204,9 @@ static void vectors(void) {
           "24 are needed");
     FAILS(ernie_encode_as(model, inputs, 2, NULL, ERNIE_TYPE_INT64, bytes, 999, NULL, NULL),
           ERNIE_ERROR_INVALID_ARGUMENT, "element_type is 7");
+    FAILS(ernie_encode_as(model, inputs, 2, NULL, ERNIE_TYPE_INT8, bytes, sizeof bytes, NULL,
+                          (size_t *)((char *)&width + 1)),
+          ERNIE_ERROR_INVALID_ARGUMENT, "hidden_size is not aligned");
     FAILS(ernie_encode_as(model, inputs, 2, NULL, ERNIE_TYPE_INT8, NULL, 99, NULL, NULL), ERNIE_ERROR_INVALID_ARGUMENT,
           "vectors is NULL");
     call.errors = ERNIE_ERRORS_INPUT;
@@ -219,6 +228,10 @@ static void ranking(void) {
     const ernie_item *items = NULL;
     size_t n_items = 0;
     ernie_matrix matrix;
+    ernie_call call = ERNIE_CALL_INIT;
+    ernie_tokens tokens = ERNIE_TOKENS_INIT;
+    int32_t code = -1;
+    ernie_str message;
     float query[2] = {1.0f, 0.0f}, kept[3][2] = {{0.0f, 1.0f}, {2.0f, 0.0f}, {1.0f, 1.0f}};
     candidates[0] = str("今天天气很好");
     candidates[1] = str("我");
@@ -236,11 +249,23 @@ static void ranking(void) {
     FAILS(ernie_rank(model, str("天气"), NULL, 1, NULL, &result), ERNIE_ERROR_INVALID_ARGUMENT, "candidates is NULL");
     candidates[1] = str("\xc3");
     FAILS(ernie_rank(model, str("天气"), candidates, 3, NULL, &result), ERNIE_ERROR_INVALID_UTF8, "candidate 1");
+    call.errors = ERNIE_ERRORS_INPUT;
+    OK(ernie_rank(model, str("天气"), candidates, 3, &call, &result));
+    OK(ernie_result_items(result, 0, &items, &n_items));
+    OK(ernie_result_error(result, 1, &code, &message));
+    CHECK(n_items == 2 && code == ERNIE_ERROR_INVALID_UTF8 && strstr(message.data, "candidate 1") != NULL);
+    OK(ernie_result_matrix(result, &matrix));
+    CHECK(matrix.n_rows == 3 && isnan(matrix.data[1]) && !isnan(matrix.data[2]));
+    OK(ernie_result_tokens(result, 2, &tokens));
+    CHECK(tokens.input == 2 && tokens.n_truncated_tokens == 0);
+    ernie_result_free(result);
     OK(ernie_rank_vectors(query, kept[0], 3, 2, ERNIE_SIMILARITY_COSINE, 2, &result));
     OK(ernie_result_items(result, 0, &items, &n_items));
     CHECK(n_items == 2 && items[0].id == 1 && items[1].id == 2 && close_to(items[0].score, 1.0f));
     ernie_result_free(result);
     FAILS(ernie_rank_vectors(query, NULL, 3, 2, 0, 0, &result), ERNIE_ERROR_INVALID_ARGUMENT, "candidates is NULL");
+    FAILS(ernie_rank_vectors(query, NULL, (size_t)1 << 45, 0, 0, 0, &result), ERNIE_ERROR_INVALID_ARGUMENT,
+          "no numbers");
     ernie_model_free(model);
     model = open_with("paddle_ernie_ner", NULL, NULL);
     FAILS(ernie_rank(model, str("a"), candidates, 1, NULL, &result), ERNIE_ERROR_UNSUPPORTED, "ranks nothing");
