@@ -69,10 +69,10 @@ fn an_output_is_not_written_over() {
     assert_eq!(whole, String::from_utf8(done(&[&TOKENIZE[..], &[&input]].concat(), "").stdout).unwrap());
     let refused = refusal(&arguments, "");
     assert!(refused.contains("--resume") && refused.contains("--force"), "{refused}");
-    std::fs::write(&output, "x\n".repeat(4)).unwrap();
+    std::fs::write(&output, "{}\n".repeat(4)).unwrap();
     let refused = refusal(&[&arguments[..], &["--resume"]].concat(), "");
     assert!(refused.contains("the output has 4 lines, the inputs have 3"), "{refused}");
-    assert_eq!(text(&output), "x\n".repeat(4));
+    assert_eq!(text(&output), "{}\n".repeat(4));
     done(&[&arguments[..], &["--force"]].concat(), "");
     assert_eq!(text(&output), whole);
     assert!(refusal(&[&TOKENIZE[..], &[&input, "--resume"]].concat(), "").contains("--output"));
@@ -80,6 +80,48 @@ fn an_output_is_not_written_over() {
     let itself = [&TOKENIZE[..], &[&input, "--force", "--output", &input]].concat();
     assert!(refusal(&itself, "").contains("is an input too"));
     assert_eq!(text(&input), texts(3));
+    // Under another name, and as standard input.
+    let link = dir.path().join("link.txt");
+    std::fs::hard_link(&input, &link).unwrap();
+    let link = link.to_str().unwrap();
+    assert!(refusal(&[&TOKENIZE[..], &[&input, "--force", "--output", link]].concat(), "").contains("is an input too"));
+    let stdin = std::fs::File::open(&input).unwrap();
+    let refused = command(&[&TOKENIZE[..], &["--force", "--output", &input]].concat()).stdin(stdin).output().unwrap();
+    assert!(!refused.status.success() && errors(&refused).contains("is an input too"));
+    assert_eq!(text(&input), texts(3));
+    // Standard output by its name.
+    assert_eq!(String::from_utf8(done(&[&TOKENIZE[..], &["-o", "-", &input]].concat(), "").stdout).unwrap(), whole);
+    assert!(refusal(&[&TOKENIZE[..], &["-o", "-", "--force", &input]].concat(), "").contains("output file"));
+    assert!(refusal(&[&TOKENIZE[..], &["-o", "a.npy", &input]].concat(), "").contains("written by `encode`"));
+}
+
+#[test]
+fn an_output_of_another_run_is_not_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, longer) = (file(dir.path(), "in.txt", &texts(3)), file(dir.path(), "longer.txt", &texts(9)));
+    let output = file(dir.path(), "out.jsonl", "");
+    done(&[&TOKENIZE[..], &[&input, "-o", &output]].concat(), "");
+    let whole = text(&output);
+    // Other flags; also where nothing is left to be done, and where a chunk ends with what is kept.
+    for (flags, inputs) in [
+        (&["--max-tokens", "3"][..], &input),
+        (&["--max-tokens", "3"], &longer),
+        (&["--max-tokens", "3", "--chunk", "3"], &longer),
+    ] {
+        let arguments = [&TOKENIZE[..], &[inputs, "-o", &output, "--resume"], flags].concat();
+        let refused = refusal(&arguments, "");
+        assert!(refused.contains("of another run") && refused.contains("line 3"), "{refused}");
+        assert_eq!(text(&output), whole);
+    }
+    done(&[&TOKENIZE[..], &[&longer, "-o", &output, "--resume"]].concat(), "");
+    assert_eq!(text(&output).lines().count(), 9);
+    for foreign in ["precious \0 bytes without a line", "a text\nof mine\n"] {
+        let foreign = file(dir.path(), "foreign", foreign);
+        let before = std::fs::read(&foreign).unwrap();
+        let refused = refusal(&[&TOKENIZE[..], &[&input, "-o", &foreign, "--resume"]].concat(), "");
+        assert!(refused.contains("holds no answers"), "{refused}");
+        assert_eq!(std::fs::read(&foreign).unwrap(), before);
+    }
 }
 
 #[test]

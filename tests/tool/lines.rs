@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::{command, errors, lines, tool};
+use crate::{command, errors, file, lines, tool};
 
 #[test]
 fn text_lines_are_answered_in_order() {
@@ -125,4 +125,24 @@ fn keys_of_a_line_are_those_that_are_known() {
     for answer in &answers[4..] {
         assert!(answer["error"].is_string(), "{answer}");
     }
+}
+
+#[test]
+fn the_first_line_that_is_not_blank_tells_how_all_are_read() {
+    let answers = |input: &str| lines(&tool(&["infer", "models/demo"], input.as_bytes()));
+    // A broken object does not make text of the others.
+    for input in ["{\"text\": \"很好\"\n{\"text\": \"很好\"}\n", "\n{\"text\": \"很好\"}\n"] {
+        let answers = answers(input);
+        assert!(answers[0]["error"].is_string() && answers[1]["label"] == "positive", "{answers:?}");
+    }
+    let broken = answers("{\"text\"\n");
+    assert!(broken[0]["error"].as_str().unwrap().contains("--format text"), "{broken:?}");
+    let texts = answers("\n\n很好\n{\"text\": \"很好\"}\n");
+    assert_eq!(texts.len(), 4);
+    assert!(texts.iter().all(|answer| answer["label"].is_string()), "{texts:?}");
+    assert_eq!(answers("\n\n").len(), 2);
+    // A name tells it too.
+    let dir = tempfile::tempdir().unwrap();
+    let named = file(dir.path(), "a.jsonl", "很好\n");
+    assert!(lines(&tool(&["infer", "models/demo", &named], b""))[0]["error"].is_string());
 }

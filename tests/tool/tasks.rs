@@ -249,3 +249,26 @@ fn windows_go_through_every_task() {
     let labels = lines(&done(&[&["infer", "models/demo"], &windows[..]].concat(), &long));
     assert!(labels[0]["label"].is_string() && labels[0].get("n_truncated_tokens").is_none());
 }
+
+#[test]
+fn a_label_without_a_name_does_not_take_the_name_of_its_line() {
+    let answers = infer("paddlenlp_cross_encoder", &[], "{\"id\": \"mine\", \"text\": \"天气\", \"pair\": \"好\"}\n");
+    assert_eq!(keys(&answers[0])[..2], ["id", "label_id"]);
+    assert!(answers[0]["id"] == "mine" && answers[0]["label_id"].is_u64());
+}
+
+#[test]
+fn candidates_that_were_cut_are_told_and_thresholds_are_probabilities() {
+    let long = "今".repeat(90);
+    let line = json!({"query": "天气", "candidates": ["好", long]}).to_string() + "\n";
+    let arguments = ["rank", &model("paddlenlp_cross_encoder")];
+    let ranked = lines(&tool(&arguments, line.as_bytes()));
+    let cut = list(&ranked[0]["n_truncated_tokens"]);
+    assert!(cut[0] == 0 && cut[1].as_u64().unwrap() > 50, "{ranked:?}");
+    for threshold in ["nan", "-1", "0", "2", "x"] {
+        let threshold = &format!("--threshold={threshold}");
+        let arguments = ["infer", threshold, "models/demo"];
+        let refused = tool(&arguments, b"a\n");
+        assert!(!refused.status.success() && errors(&refused).contains("above 0 and up to 1"), "{threshold}");
+    }
+}

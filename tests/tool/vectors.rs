@@ -153,3 +153,20 @@ fn a_long_array_takes_no_more_memory_than_a_short_one() {
     let (short, long) = (peak(3_000), peak(30_000));
     assert!(long < short + 4096, "{short} KiB grew to {long} KiB");
 }
+
+#[test]
+fn an_array_of_another_run_is_not_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = file(dir.path(), "in.txt", &texts(5));
+    for kind in ["f32", "int8"] {
+        let output = dir.path().join(format!("{kind}.npy"));
+        let output = output.to_str().unwrap();
+        let arguments = ["encode", "--type", kind, "-o", output, "models/demo", &input];
+        done(&arguments, "");
+        let before = read(output).unwrap();
+        done(&[&arguments[..], &["--resume"]].concat(), "");
+        let refused = refusal(&[&arguments[..], &["--resume", "--pooling", "mean"]].concat(), "");
+        assert!(refused.contains("of another run"), "{refused}");
+        assert_eq!(read(output).unwrap(), before);
+    }
+}

@@ -121,6 +121,13 @@ impl ArrayFile {
         self.write_header()
     }
 
+    /// The bytes of a row that the file holds.
+    pub(crate) fn row(&self, index: u64) -> Result<Vec<u8>, Failure> {
+        let mut row = vec![0; usize::try_from(self.rows.n_bytes()).unwrap_or(0)];
+        self.file.file.read_exact_at(&mut row, self.place(index)).map_err(Failure::of(&self.file.path))?;
+        Ok(row)
+    }
+
     pub(crate) fn push(&mut self, row: &[u8]) {
         self.pending.extend_from_slice(row);
     }

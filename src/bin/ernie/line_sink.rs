@@ -1,6 +1,7 @@
 //! Answers -> JSON Lines, on standard output or in a file.
 
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, StdoutLock, Write};
+use std::os::unix::fs::FileExt;
 
 use serde_json::value::RawValue;
 
@@ -25,20 +26,23 @@ pub(crate) struct LineSink {
     /// Complete lines that are kept, and the bytes they take.
     n_lines: u64,
     n_bytes: u64,
+    /// The last of them.
+    last: Vec<u8>,
 }
 
 impl LineSink {
     pub(crate) fn open(bulk: &BulkArgs, sources: &[Source]) -> Result<Self, Failure> {
-        let Some(path) = &bulk.output else {
+        let Some(path) = bulk.lines_output()? else {
             let writer = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
-            return Ok(Self { target: Target::Stdout(writer), n_lines: 0, n_bytes: 0 });
+            return Ok(Self { target: Target::Stdout(writer), n_lines: 0, n_bytes: 0, last: Vec::new() });
         };
         let mut file = OutputFile::open(path, bulk.existing(), sources)?;
-        let (n_lines, n_bytes) = match file.existing {
+        let kept = match file.existing {
             Existing::Kept => complete_lines(&mut file)?,
-            Existing::Refused | Existing::Replaced => (0, 0),
+            Existing::Refused | Existing::Replaced => Kept::default(),
         };
-        Ok(Self { target: Target::File(file, Vec::with_capacity(BUFFER_BYTES)), n_lines, n_bytes })
+        let Kept { n_lines, n_bytes, last } = kept;
+        Ok(Self { target: Target::File(file, Vec::with_capacity(BUFFER_BYTES)), n_lines, n_bytes, last })
     }
 
     fn write(&mut self, object: &Object) -> Result<(), Failure> {
@@ -86,14 +90,13 @@ impl Sink<Object> for LineSink {
         }
     }
 
-    fn put(&mut self, id: Option<&RawValue>, answer: Object) -> Result<(), Failure> {
-        self.write(&Object::named(id).followed_by(answer))
+    fn put(&mut self, id: Option<&RawValue>, answer: Result<Object, Bad<'_>>) -> Result<(), Failure> {
+        self.write(&line(id, answer))
     }
 
-    fn put_bad(&mut self, id: Option<&RawValue>, bad: &Bad<'_>) -> Result<(), Failure> {
-        let object = Object::named(id);
-        let object = bad.file.iter().fold(object, |object, file| object.with("file", file));
-        self.write(&object.with("line", &bad.line).with("error", &bad.reason))
+    fn is_last(&self, id: Option<&RawValue>, answer: Result<Object, Bad<'_>>) -> Result<bool, Failure> {
+        let written = serde_json::to_vec(&line(id, answer)).map_err(|e| Failure::Output(e.into()))?;
+        Ok(self.last == written)
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -101,22 +104,53 @@ impl Sink<Object> for LineSink {
     }
 }
 
-/// How many complete lines a file has, and the bytes they take.
-fn complete_lines(file: &mut OutputFile) -> Result<(u64, u64), Failure> {
+/// What a line says.
+fn line(id: Option<&RawValue>, answer: Result<Object, Bad<'_>>) -> Object {
+    let object = Object::named(id);
+    match answer {
+        Ok(answer) => object.followed_by(answer),
+        Err(bad) => {
+            let object = bad.file.iter().fold(object, |object, file| object.with("file", file));
+            object.with("line", &bad.line).with("error", &bad.reason)
+        }
+    }
+}
+
+/// What an earlier run left.
+#[derive(Default)]
+struct Kept {
+    /// Complete lines, and the bytes they take.
+    n_lines: u64,
+    n_bytes: u64,
+    /// The last of them.
+    last: Vec<u8>,
+}
+
+/// The complete lines of a file, which must begin as answers do.
+fn complete_lines(file: &mut OutputFile) -> Result<Kept, Failure> {
     let fail = Failure::of(&file.path);
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, &file.file);
-    let (mut n_lines, mut n_complete, mut n_read) = (0, 0, 0);
+    let (mut n_lines, mut begin, mut end, mut n_read) = (0, 0, 0, 0);
     loop {
         let buffer = reader.fill_buf().map_err(&fail)?;
         if buffer.is_empty() {
-            return Ok((n_lines, n_complete));
+            break;
         }
-        n_lines += buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if let Some(last) = buffer.iter().rposition(|byte| *byte == b'\n') {
-            n_complete = n_read + last as u64 + 1;
+        if n_read == 0 && buffer[0] != b'{' {
+            return Err(Failure::Refused(format!(
+                "{}: holds no answers that could be gone on with",
+                file.path.display()
+            )));
+        }
+        for (at, _) in buffer.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            n_lines += 1;
+            (begin, end) = (end, n_read + at as u64 + 1);
         }
         let n = buffer.len();
         n_read += n as u64;
         reader.consume(n);
     }
+    let mut last = vec![0; usize::try_from((end - begin).saturating_sub(1)).unwrap_or(0)];
+    file.file.read_exact_at(&mut last, begin).map_err(&fail)?;
+    Ok(Kept { n_lines, n_bytes: end, last })
 }

@@ -1,10 +1,9 @@
 //! Inputs -> numbered lines, a chunk at a time.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-
-use serde::de::IgnoredAny;
 
 use crate::args::Format;
 use crate::failure::Failure;
@@ -12,6 +11,8 @@ use crate::sources::Source;
 
 /// A line longer than this is refused before it fills the memory.
 const MAX_LINE_BYTES: u64 = 64 << 20;
+/// So many blank lines at the beginning are text.
+const MAX_HELD: usize = 1000;
 /// A chunk ends at the first line that brings it to so many bytes.
 const MAX_CHUNK_BYTES: u64 = 4 << 20;
 
@@ -42,9 +43,18 @@ struct Current {
     reader: BufReader<Box<dyn Read>>,
     /// Whether lines may come one by one, from a person or a program that waits for each answer.
     is_stream: bool,
-    /// How its lines are read; known from the first one on.
+    /// How its lines are read; known from its name or from the first line on that is not blank.
     is_json: Option<bool>,
+    /// Lines that were read before that was known.
+    held: VecDeque<Held>,
     number: u64,
+}
+
+/// A line as it was read.
+struct Held {
+    number: u64,
+    n_bytes: u64,
+    content: Result<String, String>,
 }
 
 impl<'a> Lines<'a> {
@@ -71,30 +81,59 @@ impl<'a> Lines<'a> {
         loop {
             if let Some(current) = &mut self.current {
                 let source = self.n_begun - 1;
-                match current.next_line(source, self.format) {
+                match current.next_line(source) {
                     Ok(Some(line)) => return Ok(Some(line)),
                     Ok(None) => self.current = None,
                     Err(error) => return Err(Failure::File(Path::new(&self.sources[source].name).to_owned(), error)),
                 }
             }
             let Some(source) = self.sources.get(self.n_begun) else { return Ok(None) };
-            self.current = Some(Current::open(source)?);
+            self.current = Some(Current::open(source, self.format)?);
             self.n_begun += 1;
         }
     }
 }
 
 impl Current {
-    fn open(source: &Source) -> Result<Self, Failure> {
+    fn open(source: &Source, format: Format) -> Result<Self, Failure> {
         let reader: Box<dyn Read> = match &source.path {
             None => Box::new(std::io::stdin().lock()),
             Some(path) => Box::new(File::open(path).map_err(Failure::of(path))?),
         };
         let reader = BufReader::with_capacity(1 << 16, reader);
-        Ok(Self { reader, is_stream: source.n_bytes.is_none(), is_json: None, number: 0 })
+        let extension = source.path.as_ref().and_then(|path| path.extension()).unwrap_or_default();
+        let is_json = match format {
+            Format::Text => Some(false),
+            Format::Jsonl => Some(true),
+            Format::Auto => {
+                ["jsonl", "ndjson"].iter().any(|known| extension.eq_ignore_ascii_case(known)).then_some(true)
+            }
+        };
+        Ok(Self { reader, is_stream: source.n_bytes.is_none(), is_json, held: VecDeque::new(), number: 0 })
     }
 
-    fn next_line(&mut self, source: usize, format: Format) -> std::io::Result<Option<Line>> {
+    fn next_line(&mut self, source: usize) -> std::io::Result<Option<Line>> {
+        loop {
+            if let (Some(is_json), Some(Held { number, n_bytes, content })) = (self.is_json, self.held.front()) {
+                let line = Line { source, number: *number, n_bytes: *n_bytes, is_json, content: content.clone() };
+                self.held.pop_front();
+                return Ok(Some(line));
+            }
+            match self.read()? {
+                Some(line) => {
+                    let text = line.content.as_deref().unwrap_or_default().trim_start();
+                    if self.is_json.is_none() && (!text.is_empty() || self.held.len() >= MAX_HELD) {
+                        self.is_json = Some(text.starts_with('{'));
+                    }
+                    self.held.push_back(line);
+                }
+                None if self.held.is_empty() => return Ok(None),
+                None => self.is_json = Some(false),
+            }
+        }
+    }
+
+    fn read(&mut self) -> std::io::Result<Option<Held>> {
         let mut bytes = Vec::new();
         let mut n_bytes = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? as u64;
         if n_bytes == 0 {
@@ -107,13 +146,7 @@ impl Current {
         } else {
             text(bytes, self.number == 1)
         };
-        let is_json = match format {
-            Format::Text => false,
-            Format::Jsonl => true,
-            // Bytes that are no text say nothing of the lines after them.
-            Format::Auto => content.as_deref().is_ok_and(|text| *self.is_json.get_or_insert_with(|| is_object(text))),
-        };
-        Ok(Some(Line { source, number: self.number, n_bytes, is_json, content }))
+        Ok(Some(Held { number: self.number, n_bytes, content }))
     }
 
     fn skip_line(&mut self) -> std::io::Result<u64> {
@@ -141,8 +174,4 @@ fn text(mut bytes: Vec<u8>, is_first: bool) -> Result<String, String> {
     let end = bytes.strip_suffix(b"\n").map(|b| b.strip_suffix(b"\r").unwrap_or(b)).map_or(bytes.len(), <[u8]>::len);
     bytes.truncate(end);
     String::from_utf8(bytes).map_err(|e| format!("not UTF-8: invalid byte at offset {}", e.utf8_error().valid_up_to()))
-}
-
-fn is_object(text: &str) -> bool {
-    text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

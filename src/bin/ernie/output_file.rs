@@ -1,6 +1,8 @@
 //! The file that answers are written to, begun or gone on with.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -37,7 +39,7 @@ impl OutputFile {
         let file = options.read(existing == Existing::Kept).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(&fail)?;
         let metadata = file.metadata().map_err(&fail)?;
-        if is_of(path, sources) {
+        if is_input(&metadata, sources) {
             return refuse("is an input too");
         }
         if existing == Existing::Refused && metadata.len() > 0 {
@@ -64,8 +66,12 @@ impl OutputFile {
     }
 }
 
-fn is_of(path: &Path, sources: &[Source]) -> bool {
-    let whole = path.canonicalize();
-    let is_same = |input: &PathBuf| whole.as_ref().is_ok_and(|whole| input.canonicalize().is_ok_and(|i| i == *whole));
-    sources.iter().filter(|source| source.n_bytes.is_some()).filter_map(|source| source.path.as_ref()).any(is_same)
+/// Whether an output is one of the inputs, under whatever name.
+fn is_input(output: &Metadata, sources: &[Source]) -> bool {
+    let is_same = |input: Metadata| input.is_file() && (input.dev(), input.ino()) == (output.dev(), output.ino());
+    let metadata = |source: &Source| match &source.path {
+        Some(path) => path.metadata().ok(),
+        None => std::io::stdin().as_fd().try_clone_to_owned().ok().and_then(|input| File::from(input).metadata().ok()),
+    };
+    sources.iter().filter_map(metadata).any(is_same)
 }

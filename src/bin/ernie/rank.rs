@@ -34,7 +34,7 @@ impl Ranker {
             Ok(_) | Err(Error::TextTooLong { .. }) => Ok(()),
             Err(error) => {
                 let reason = error.report();
-                Err(Failure::Refused(reason.strip_prefix("input 0: ").unwrap_or(&reason).to_owned()))
+                Err(Failure::Refused(reason.strip_prefix("candidate 0: ").unwrap_or(&reason).to_owned()))
             }
         }
     }
@@ -44,9 +44,7 @@ impl Ranker {
         match self.model.rank(&request.query, &candidates, &self.call) {
             Ok(output) => Ok(Ok(records::ranking(&output))),
             Err(error @ (Error::InvalidArgument(_) | Error::TextTooLong { .. } | Error::Unsupported(_))) => {
-                let reason = error.report();
-                let of_candidate = reason.strip_prefix("input ").map(|rest| format!("candidate {rest}"));
-                Ok(Err(of_candidate.unwrap_or(reason)))
+                Ok(Err(error.report()))
             }
             Err(error) => Err(Failure::Library(error)),
         }

@@ -109,7 +109,10 @@ pub(crate) fn record<R: Request>(line: &Line) -> Record<R> {
         Ok(id) => (id, None),
         Err(reason) => (None, Some(reason)),
     };
-    let fields = serde_json::from_str::<R::Fields>(text).map_err(|e| format!("not {}: {e}", R::FORM));
+    let fields = serde_json::from_str::<R::Fields>(text).map_err(|e| match e.is_syntax() || e.is_eof() {
+        true => format!("not {}: {e}; --format text takes lines as they are", R::FORM),
+        false => format!("not {}: {e}", R::FORM),
+    });
     let request = fields.and_then(|fields| bad_id.map_or(Ok(fields), Err)).and_then(R::of_fields);
     Record { id, request }
 }

@@ -18,7 +18,6 @@ pub(crate) struct RowSink {
     n_columns: usize,
     vectors: ArrayFile,
     scales: Option<ArrayFile>,
-    row: Vec<u8>,
 }
 
 impl RowSink {
@@ -44,7 +43,29 @@ impl RowSink {
             }
             NumberType::F32 | NumberType::F16 => None,
         };
-        Ok(Self { vector_type, n_columns, vectors, scales, row: Vec::new() })
+        Ok(Self { vector_type, n_columns, vectors, scales })
+    }
+}
+
+impl RowSink {
+    /// The bytes of a vector and what they are to be multiplied by; of none NaN, or where the numbers are integers zeros times
+    /// NaN.
+    fn row(&self, vector: Option<Vec<f32>>) -> Result<(Vec<u8>, f32), Failure> {
+        let Some(vector) = vector else {
+            let row = match self.vector_type {
+                VectorType::F16 => f16::NAN.to_ne_bytes().repeat(self.n_columns),
+                VectorType::I8 => vec![0; self.n_columns],
+                _ => f32::NAN.to_ne_bytes().repeat(self.n_columns),
+            };
+            return Ok((row, f32::NAN));
+        };
+        if vector.len() != self.n_columns {
+            let reason = format!("a vector has {} numbers, the others have {}", vector.len(), self.n_columns);
+            return Err(Failure::Refused(reason));
+        }
+        let mut row = Vec::with_capacity(self.n_columns * self.vector_type.n_bytes());
+        let scale = self.vector_type.store(&vector, &mut row);
+        Ok((row, scale))
     }
 }
 
@@ -59,28 +80,21 @@ impl Sink<Vec<f32>> for RowSink {
         self.scales.iter_mut().try_for_each(|scales| scales.begin(n_rows))
     }
 
-    fn put(&mut self, _: Option<&RawValue>, vector: Vec<f32>) -> Result<(), Failure> {
-        if vector.len() != self.n_columns {
-            let reason = format!("a vector has {} numbers, the others have {}", vector.len(), self.n_columns);
-            return Err(Failure::Refused(reason));
-        }
-        self.row.clear();
-        let scale = self.vector_type.store(&vector, &mut self.row);
-        self.vectors.push(&self.row);
+    fn put(&mut self, _: Option<&RawValue>, answer: Result<Vec<f32>, Bad<'_>>) -> Result<(), Failure> {
+        let (row, scale) = self.row(answer.ok())?;
+        self.vectors.push(&row);
         self.scales.iter_mut().for_each(|scales| scales.push(&scale.to_ne_bytes()));
         Ok(())
     }
 
-    /// NaN, or where the numbers are integers zeros times NaN.
-    fn put_bad(&mut self, _: Option<&RawValue>, _: &Bad<'_>) -> Result<(), Failure> {
-        let row: Vec<u8> = match self.vector_type {
-            VectorType::F16 => f16::NAN.to_ne_bytes().repeat(self.n_columns),
-            VectorType::I8 => vec![0; self.n_columns],
-            _ => f32::NAN.to_ne_bytes().repeat(self.n_columns),
+    fn is_last(&self, _: Option<&RawValue>, answer: Result<Vec<f32>, Bad<'_>>) -> Result<bool, Failure> {
+        let (row, scale) = self.row(answer.ok())?;
+        let place = self.n_done().saturating_sub(1);
+        let has_scale = match &self.scales {
+            Some(scales) => scales.row(place)? == scale.to_ne_bytes(),
+            None => true,
         };
-        self.vectors.push(&row);
-        self.scales.iter_mut().for_each(|scales| scales.push(&f32::NAN.to_ne_bytes()));
-        Ok(())
+        Ok(has_scale && self.vectors.row(place)? == row)
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

@@ -35,8 +35,9 @@ pub(crate) trait Sink<A> {
     fn n_done(&self) -> u64;
     /// Makes room for the answers behind those; nothing is changed before.
     fn begin(&mut self) -> Result<(), Failure>;
-    fn put(&mut self, id: Option<&RawValue>, answer: A) -> Result<(), Failure>;
-    fn put_bad(&mut self, id: Option<&RawValue>, bad: &Bad<'_>) -> Result<(), Failure>;
+    fn put(&mut self, id: Option<&RawValue>, answer: Result<A, Bad<'_>>) -> Result<(), Failure>;
+    /// Whether this is what the last line of that run says.
+    fn is_last(&self, id: Option<&RawValue>, answer: Result<A, Bad<'_>>) -> Result<bool, Failure>;
     /// Writes what was put.
     fn flush(&mut self) -> Result<(), Failure>;
 }
@@ -49,7 +50,7 @@ pub(crate) fn run<W: Work>(
     (bulk, read): (&BulkArgs, &ReadArgs),
 ) -> Result<(), Failure> {
     let mut lines = Lines::new(sources, read.format);
-    let mut progress = Progress::new(sources, bulk.progress, bulk.output.is_some());
+    let mut progress = Progress::new(sources, bulk.progress, bulk.output()?.is_some());
     let n_done = sink.n_done();
     let (mut n_seen, mut n_bad, mut has_begun) = (0, 0, false);
     loop {
@@ -59,6 +60,9 @@ pub(crate) fn run<W: Work>(
         let n_skipped = n_lines.min(n_done - n_seen);
         n_seen += n_skipped;
         if n_skipped == n_lines && n_lines > 0 {
+            if n_seen == n_done {
+                check_last(&sink, answer_chunk(work, &chunk)?.pop(), chunk.last(), sources)?;
+            }
             progress.skip(n_lines, n_bytes);
             continue;
         }
@@ -67,6 +71,11 @@ pub(crate) fn run<W: Work>(
                 "the output has {n_done} lines, the inputs have {n_seen}: it is not of these inputs"
             )));
         }
+        // A chunk that was cut off is answered as a whole again, as it was the first time.
+        let mut rest = answer_chunk(work, &chunk)?;
+        let mut kept = rest.drain(..n_skipped as usize);
+        check_last(&sink, kept.next_back(), chunk.iter().take(n_skipped as usize).next_back(), sources)?;
+        drop(kept);
         if !has_begun {
             sink.begin()?;
             has_begun = true;
@@ -74,9 +83,7 @@ pub(crate) fn run<W: Work>(
         if chunk.is_empty() {
             break;
         }
-        // A chunk that was cut off is answered as a whole again, as it was the first time.
-        let answered = answer_chunk(work, &chunk)?;
-        let rest = chunk.iter().zip(answered).skip(n_skipped as usize);
+        let rest = chunk.iter().skip(n_skipped as usize).zip(rest);
         n_bad += put(&mut sink, rest, sources, bulk.strict, &progress)?;
         progress.add(n_lines, n_bytes);
     }
@@ -101,6 +108,34 @@ fn answer_chunk<W: Work>(work: &W, chunk: &[Line]) -> Result<Vec<Answered<W::Ans
     Ok(records.into_iter().map(answered).collect())
 }
 
+/// Whether the last line that an earlier run left is what this one answers to it.
+fn check_last<A>(
+    sink: &impl Sink<A>,
+    answered: Option<Answered<A>>,
+    line: Option<&Line>,
+    sources: &[Source],
+) -> Result<(), Failure> {
+    let (Some((id, answer)), Some(line)) = (answered, line) else { return Ok(()) };
+    let file = file_of(line, sources);
+    let is_last = match answer {
+        Ok(answer) => sink.is_last(id.as_deref(), Ok(answer))?,
+        Err(reason) => sink.is_last(id.as_deref(), Err(Bad { file, line: line.number, reason: &reason }))?,
+    };
+    if is_last {
+        return Ok(());
+    }
+    let place = file.map_or_else(String::new, |file| format!("{file}: "));
+    let number = line.number;
+    Err(Failure::Refused(format!(
+        "the output is of another run: its last line is not the answer to {place}line {number}"
+    )))
+}
+
+/// The input of a line, where there are several.
+fn file_of<'a>(line: &Line, sources: &'a [Source]) -> Option<&'a str> {
+    (sources.len() > 1).then(|| sources[line.source].name.as_str())
+}
+
 /// Puts answers where they go; how many lines have none.
 fn put<'a, A>(
     sink: &mut impl Sink<A>,
@@ -113,12 +148,12 @@ fn put<'a, A>(
     for (line, (id, answer)) in answered {
         let reason = match answer {
             Ok(answer) => {
-                sink.put(id.as_deref(), answer)?;
+                sink.put(id.as_deref(), Ok(answer))?;
                 continue;
             }
             Err(reason) => reason,
         };
-        let file = (sources.len() > 1).then(|| sources[line.source].name.as_str());
+        let file = file_of(line, sources);
         let place = file.map_or_else(String::new, |file| format!("{file}: "));
         let message = format!("{place}line {}: {reason}", line.number);
         if is_strict {
@@ -126,7 +161,7 @@ fn put<'a, A>(
             return Err(Failure::Line(message));
         }
         progress.warn(&message);
-        sink.put_bad(id.as_deref(), &Bad { file, line: line.number, reason: &reason })?;
+        sink.put(id.as_deref(), Err(Bad { file, line: line.number, reason: &reason }))?;
         n_bad += 1;
     }
     sink.flush()?;

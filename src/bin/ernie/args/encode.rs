@@ -7,7 +7,7 @@ use ernie::error::{Error, Result};
 use ernie::options::Options;
 use ernie::pipeline::{Call, Normalize, Pooling, VectorType};
 
-use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs};
+use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs, is_array};
 
 #[derive(Args)]
 pub(crate) struct EncodeArgs {
@@ -97,7 +97,7 @@ impl EncodeArgs {
 
     /// The output, where it is an array.
     pub(crate) fn array(&self) -> Result<Option<&Path>> {
-        let output = self.bulk.output.as_deref().filter(|path| path.extension().is_some_and(|e| e == "npy"));
+        let output = self.bulk.output()?.filter(|path| is_array(path));
         if output.is_some() && (self.tokens || self.raw) {
             return Err(Error::InvalidArgument("an array (.npy) has no room for --tokens and --raw".into()));
         }

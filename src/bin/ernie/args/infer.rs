@@ -18,8 +18,8 @@ pub(crate) struct InferArgs {
     /// Labels, answers or words of a `[MASK]` at most.
     #[arg(long, value_name = "K", value_parser = positive)]
     top_k: Option<usize>,
-    /// The probability above which something is found (labels, entities; extraction: without it 0.5).
-    #[arg(long, value_name = "P")]
+    /// The probability, above 0 and up to 1, above which something is found (labels, entities; extraction: without it 0.5).
+    #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f32>,
     /// Add input_ids, token_type_ids and the graph's own outputs to every line.
     #[arg(long)]
@@ -99,6 +99,11 @@ struct ExtractionArgs {
     /// Extraction: the language in which the names of a schema are put together with what they belong to.
     #[arg(long, value_enum, requires = "schema")]
     schema_language: Option<SchemaLanguageArg>,
+}
+
+fn probability(text: &str) -> std::result::Result<f32, String> {
+    let parsed = text.parse().ok().filter(|p: &f32| *p > 0.0 && *p <= 1.0);
+    parsed.ok_or_else(|| "expected a probability above 0 and up to 1".to_owned())
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -6,7 +6,7 @@ mod infer;
 pub(crate) use encode::{EncodeArgs, PoolingArgs};
 pub(crate) use infer::InferArgs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ernie::error::{Error, Result};
@@ -143,9 +143,9 @@ pub(crate) struct TextArgs {
 pub(crate) struct BulkArgs {
     /// Files and patterns (`'data/*.jsonl'`), read one after the other; standard input when absent or `-`.
     pub(crate) files: Vec<PathBuf>,
-    /// Write the answers there instead of to standard output.
+    /// Write the answers there; to standard output when absent or `-`.
     #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// Go on with the output of a run of the same inputs that was broken off.
     #[arg(long, requires = "output", conflicts_with = "force")]
     resume: bool,
@@ -163,7 +163,7 @@ pub(crate) struct BulkArgs {
 /// How texts are read.
 #[derive(Args)]
 pub(crate) struct ReadArgs {
-    /// How lines are read; `auto` takes JSON Lines when the first line of an input is a JSON object.
+    /// How lines are read; `auto` takes JSON Lines from `*.jsonl`, and where the first line that is not blank begins with `{`.
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(crate) format: Format,
     /// Lines that are worked on together.
@@ -220,6 +220,11 @@ fn refuse_idle(task: Task, flags: &[Flag<'_>]) -> Result<()> {
 fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Whether a file is to be an array, by its name.
+fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
 fn positive(text: &str) -> std::result::Result<usize, String> {
@@ -307,6 +312,26 @@ impl RankArgs {
 }
 
 impl BulkArgs {
+    /// The file that answers are written to; without one they go to standard output.
+    pub(crate) fn output(&self) -> Result<Option<&Path>> {
+        let output = self.output.as_deref().filter(|path| *path != Path::new("-"));
+        match output.is_none() && (self.resume || self.force) {
+            true => Err(Error::InvalidArgument("--resume and --force are for an output file".into())),
+            false => Ok(output),
+        }
+    }
+
+    /// The same of commands that write lines.
+    pub(crate) fn lines_output(&self) -> Result<Option<&Path>> {
+        match self.output()?.filter(|path| is_array(path)) {
+            Some(path) => {
+                let path = path.display();
+                Err(Error::InvalidArgument(format!("{path}: an array is written by `encode`, this writes JSON Lines")))
+            }
+            None => self.output(),
+        }
+    }
+
     /// What happens to an output that is there already.
     pub(crate) fn existing(&self) -> Existing {
         match (self.resume, self.force) {

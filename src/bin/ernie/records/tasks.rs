@@ -2,6 +2,7 @@
 
 use ernie::options::Task;
 use ernie::pipeline::{Call, Item, Model, Output, Tags};
+use ernie::tokenize::Encoding;
 
 use super::{Object, found};
 
@@ -27,7 +28,10 @@ pub(crate) fn ranking(output: &Output) -> Object {
     let scores = output.matrix.as_ref().map(|matrix| matrix.data.as_slice()).unwrap_or_default();
     let item = |item: &Item| Object::default().with("index", &item.id).with("score", &item.score);
     let ranking: Vec<Object> = output.items.iter().flatten().map(item).collect();
-    Object::default().with("scores", &scores).with("ranking", &ranking)
+    let object = Object::default().with("scores", &scores).with("ranking", &ranking);
+    // Windows of a candidate cut nothing.
+    let cut: Vec<usize> = output.encodings.iter().filter(|e| e.window == 0).map(Encoding::n_truncated_tokens).collect();
+    if cut.iter().any(|n_tokens| *n_tokens > 0) { object.with("n_truncated_tokens", &cut) } else { object }
 }
 
 /// A text's labels, best first.
@@ -37,9 +41,9 @@ fn labels(items: &[Item]) -> Object {
         .map(|item| Object::default().with("id", &item.id).with("label", &item.text).with("score", &item.score))
         .collect();
     let best = items.first();
-    // A label without a name is known by its id.
+    // A label without a name is known by its id, which is not that of the line.
     let start = match best {
-        Some(item) if item.text.is_empty() => Object::default().with("id", &item.id),
+        Some(item) if item.text.is_empty() => Object::default().with("label_id", &item.id),
         _ => Object::default(),
     };
     start.with("label", &best.map(|item| &item.text)).with("score", &best.map(|item| item.score)).with("items", &list)
