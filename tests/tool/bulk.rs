@@ -117,10 +117,10 @@ fn an_output_of_another_run_is_not_gone_on_with() {
     assert_eq!(text(&output).lines().count(), 9);
     for foreign in ["precious \0 bytes without a line", "a text\nof mine\n"] {
         let foreign = file(dir.path(), "foreign", foreign);
-        let before = std::fs::read(&foreign).unwrap();
+        let before = read(&foreign).unwrap();
         let refused = refusal(&[&TOKENIZE[..], &[&input, "-o", &foreign, "--resume"]].concat(), "");
         assert!(refused.contains("holds no answers"), "{refused}");
-        assert_eq!(std::fs::read(&foreign).unwrap(), before);
+        assert_eq!(read(&foreign).unwrap(), before);
     }
 }
 

@@ -170,3 +170,12 @@ fn an_array_of_another_run_is_not_gone_on_with() {
         assert_eq!(read(output).unwrap(), before);
     }
 }
+
+#[test]
+fn an_array_tells_how_many_texts_were_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = file(dir.path(), "in.txt", "很好，非常满意\n好\n太差了，后悔\n");
+    let output = dir.path().join("a.npy");
+    let told = done(&["encode", "--max-tokens", "5", "-o", output.to_str().unwrap(), "models/demo", &input], "");
+    assert!(errors(&told).contains("2 texts were longer than the model and were cut"), "{}", errors(&told));
+}

@@ -1,5 +1,7 @@
 //! Texts -> vectors.
 
+use std::cell::Cell;
+
 use ernie::pipeline::{Call, Input, Model, Output, VectorType};
 
 use crate::args::EncodeArgs;
@@ -19,8 +21,11 @@ struct Encoding {
 /// Vectors as objects.
 struct Objects(Encoding, VectorType);
 
-/// Vectors as rows of an array.
-struct Rows(Encoding);
+/// Vectors as rows of an array, which has no room to tell that a text was cut: they are counted.
+struct Rows {
+    encoding: Encoding,
+    n_cut: Cell<u64>,
+}
 
 /// Gives the vector of every line.
 pub(crate) fn run(args: &EncodeArgs) -> Result<(), Failure> {
@@ -34,7 +39,10 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<(), Failure> {
         Some(path) => {
             let n_columns = encoding.n_columns()?;
             let sink = RowSink::open(path, args.bulk.existing(), &sources, args.vector_type(), n_columns)?;
-            stream::run(&Rows(encoding), sink, &sources, common)
+            let rows = Rows { encoding, n_cut: Cell::new(0) };
+            stream::run(&rows, sink, &sources, common)?;
+            rows.tell_cut();
+            Ok(())
         }
         None => {
             let sink = LineSink::open(&args.bulk, &sources)?;
@@ -79,6 +87,21 @@ impl Work for Rows {
 
     fn answer(&self, requests: &[&Texts]) -> Result<Answers<Vec<f32>>, Failure> {
         let row = |output: &Output, index| output.matrix.as_ref().map(|matrix| matrix.row(index).to_vec());
-        self.0.each(requests, |output, index| row(output, index).unwrap_or_default())
+        self.encoding.each(requests, |output, index| {
+            let is_cut = output.encodings.iter().any(|e| e.input == index && e.n_truncated_tokens() > 0);
+            self.n_cut.set(self.n_cut.get() + u64::from(is_cut));
+            row(output, index).unwrap_or_default()
+        })
+    }
+}
+
+impl Rows {
+    #[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
+    fn tell_cut(&self) {
+        match self.n_cut.get() {
+            0 => {}
+            1 => eprintln!("ernie: 1 text was longer than the model and was cut"),
+            n => eprintln!("ernie: {n} texts were longer than the model and were cut"),
+        }
     }
 }
