@@ -88,7 +88,8 @@ impl Work for Rows {
     fn answer(&self, requests: &[&Texts]) -> Result<Answers<Vec<f32>>, Failure> {
         let row = |output: &Output, index| output.matrix.as_ref().map(|matrix| matrix.row(index).to_vec());
         self.encoding.each(requests, |output, index| {
-            let is_cut = output.encodings.iter().any(|e| e.input == index && e.n_truncated_tokens() > 0);
+            let first = output.encodings.partition_point(|encoding| encoding.input < index);
+            let is_cut = output.encodings.get(first).is_some_and(|encoding| encoding.n_truncated_tokens() > 0);
             self.n_cut.set(self.n_cut.get() + u64::from(is_cut));
             row(output, index).unwrap_or_default()
         })
