@@ -91,8 +91,12 @@ fn an_output_is_not_written_over() {
     assert_eq!(text(&input), texts(3));
     // Standard output by its name.
     assert_eq!(String::from_utf8(done(&[&TOKENIZE[..], &["-o", "-", &input]].concat(), "").stdout).unwrap(), whole);
-    assert!(refusal(&[&TOKENIZE[..], &["-o", "-", "--force", &input]].concat(), "").contains("output file"));
-    assert!(refusal(&[&TOKENIZE[..], &["-o", "a.npy", &input]].concat(), "").contains("written by `encode`"));
+    for command in ["tokenize", "encode", "infer"] {
+        for flag in ["--force", "--resume"] {
+            let refused = refusal(&[command, "models/demo", "-o", "-", flag, &input], "");
+            assert!(refused.contains("output file"), "{refused}");
+        }
+    }
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn an_output_of_another_run_is_not_gone_on_with() {
     }
     done(&[&TOKENIZE[..], &[&longer, "-o", &output, "--resume"]].concat(), "");
     assert_eq!(text(&output).lines().count(), 9);
-    for foreign in ["precious \0 bytes without a line", "a text\nof mine\n"] {
+    for foreign in ["precious \0 bytes without a line", "a text\nof mine\n", "{\"all\": \"in a line\"}"] {
         let foreign = file(dir.path(), "foreign", foreign);
         let before = read(&foreign).unwrap();
         let refused = refusal(&[&TOKENIZE[..], &[&input, "-o", &foreign, "--resume"]].concat(), "");
@@ -199,13 +203,47 @@ fn progress_is_said_where_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let input = file(dir.path(), "in.txt", &texts(1000));
     let said = done(&[&TOKENIZE[..], &[&input, "--progress", "--chunk", "250"]].concat(), "");
-    let said = errors(&said);
-    assert!(said.starts_with("ernie: 250 lines, ") && said.contains(" lines/s, 0:00:0"), "{said}");
-    assert!(said.trim_end().ends_with("left") && said.lines().count() == 1, "{said}");
+    let said: Vec<&str> = errors(&said).lines().collect();
+    assert!(said[0].starts_with("ernie: 250 lines, ") && said[0].contains(" lines/s, 0:00:0"), "{said:?}");
+    assert!(said[0].ends_with("left") && said.len() == 2, "{said:?}");
+    assert!(said[1].starts_with("ernie: 1000 lines in ") && said[1].ends_with(" lines/s"), "{said:?}");
     // Of a stream nobody knows how much is left.
     let of_stream = done(&[&TOKENIZE[..], &["--progress"]].concat(), "好\n");
-    assert!(errors(&of_stream).trim_end().ends_with("lines/s"), "{}", errors(&of_stream));
+    assert!(errors(&of_stream).lines().all(|line| line.ends_with("lines/s")), "{}", errors(&of_stream));
     assert!(errors(&tool(&[&TOKENIZE[..], &[&input]].concat(), b"")).is_empty());
+    // What an earlier run did is told apart.
+    let output = file(dir.path(), "out.jsonl", "");
+    let arguments = [&TOKENIZE[..], &[&input, "-o", &output, "--progress", "--chunk", "250"]].concat();
+    done(&arguments, "");
+    let kept: String = text(&output).split_inclusive('\n').take(600).collect();
+    std::fs::write(&output, kept).unwrap();
+    let resumed = done(&[&arguments[..], &["--resume"]].concat(), "");
+    let last = errors(&resumed).lines().last().unwrap();
+    assert!(last.starts_with("ernie: 1000 lines, 400 of them now, in "), "{last}");
+}
+
+#[test]
+fn a_run_may_fail_for_bad_lines_when_all_are_answered() {
+    let input = "{\"text\": \"a\"}\n{}\n{\"text\": \"b\"}\n{\n";
+    for command in ["tokenize", "encode", "infer"] {
+        let arguments = [command, "models/demo", "--fail"];
+        let failed = tool(&arguments, input.as_bytes());
+        assert_eq!(failed.status.code(), Some(1), "{command}");
+        assert_eq!((failed.stdout, failed.stderr), {
+            let done = done(&arguments[..2], input);
+            (done.stdout, done.stderr)
+        });
+        done(&arguments, "{\"text\": \"a\"}\n");
+    }
+    let rank = ["rank", "tests/fixtures/checkpoints/paddlenlp_cross_encoder", "--fail"];
+    let failed = tool(&rank, "{}\n{\"query\": \"天\", \"candidates\": []}\n".as_bytes());
+    assert_eq!((failed.status.code(), lines(&failed).len()), (Some(1), 2));
+    // Lines that are kept are those of the run before.
+    let dir = tempfile::tempdir().unwrap();
+    let (input, output) = (file(dir.path(), "in.jsonl", input), file(dir.path(), "out.jsonl", ""));
+    let arguments = [&TOKENIZE[..], &[&input, "-o", &output, "--fail"]].concat();
+    assert!(refusal(&arguments, "").ends_with("ernie: 2 bad lines\n"));
+    assert!(errors(&done(&[&arguments[..], &["--resume", "--strict"]].concat(), "")).is_empty());
 }
 
 /// The most memory that a run has held, in KiB, when it has answered all but the last of `n_lines` lines.

@@ -69,6 +69,12 @@ fn inspect_describes_every_family_and_says_why_one_is_refused() {
         assert_eq!((&report["family"], &report["task"]), (&family.into(), &task.into()), "{name}");
         assert!(report["network"]["n_layers"].is_number() && report["weight_bytes"].is_number(), "{name}");
     }
+    // Stored types are called as the options call them.
+    for (name, stored) in [("paddlenlp_uie", "f32"), ("hf_f16", "f16"), ("hf_qa_bf16", "bf16")] {
+        let report = tool(&["inspect", root.join(name).to_str().unwrap()], b"");
+        let said = String::from_utf8(report.stdout).unwrap();
+        assert!(said.contains(&format!("\nstored_as    {stored}\n")), "{name}: {said}");
+    }
     let refused = tool(&["inspect", root.join("refused/ernie_doc").to_str().unwrap()], b"");
     assert!(!refused.status.success() && errors(&refused).contains("ernie_doc"), "{}", errors(&refused));
 }

@@ -272,3 +272,46 @@ fn candidates_that_were_cut_are_told_and_thresholds_are_probabilities() {
         assert!(!refused.status.success() && errors(&refused).contains("above 0 and up to 1"), "{threshold}");
     }
 }
+
+#[test]
+fn extraction_tells_what_it_did_not_search() {
+    let searched = "很".repeat(90);
+    let cut = ["--set", "truncation=truncate"];
+    let with_prompt = json!({"prompt": "房间", "text": searched}).to_string();
+    let line = &infer("paddlenlp_uie", &cut, &with_prompt)[0];
+    assert!(line["n_truncated_tokens"].as_u64().unwrap() >= 55, "{line}");
+    let by_name = &infer("paddlenlp_uie", &[&cut[..], &["--schema", r#"["房", "间"]"#]].concat(), &searched)[0];
+    assert!(keys(by_name) == ["found", "n_truncated_tokens"], "{by_name}");
+    // Windows search all of it.
+    let windows = &infer("paddlenlp_uie", &["--schema", r#"["房"]"#], &searched)[0];
+    assert_eq!(keys(windows), ["found"]);
+}
+
+#[test]
+fn a_meaning_of_scores_that_changes_no_ranking_is_refused() {
+    let line = json!({"query": "天气", "candidates": ["今天天气很好", "我们去看书"]}).to_string();
+    let rank = ["rank", &model("paddlenlp_cross_encoder")];
+    for problem in ["single-label", "regression"] {
+        let refused = refusal(&[&rank[..], &["--problem", problem]].concat(), &line);
+        assert!(refused.contains("--problem changes nothing"), "{refused}");
+    }
+    let scores = |arguments: &[&str]| lines(&done(&[&rank[..], arguments].concat(), &line))[0]["scores"].clone();
+    assert_ne!(scores(&["--problem", "multi-label"]), scores(&[]));
+}
+
+#[test]
+fn an_array_is_written_by_encode_only() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.npy", "A.NPY"] {
+        let path = dir.path().join(name);
+        let path = path.to_str().unwrap();
+        let ranker = model("paddlenlp_cross_encoder");
+        for (command, model) in [("tokenize", "models/demo"), ("infer", "models/demo"), ("rank", &ranker)] {
+            let refused = refusal(&[command, model, "-o", path], "");
+            assert!(refused.contains("an array is written by `encode`"), "{refused}");
+            assert!(!std::fs::exists(path).unwrap());
+        }
+        done(&["encode", "models/demo", "-o", path], "好\n");
+        assert!(std::fs::read(path).unwrap().starts_with(b"\x93NUMPY"));
+    }
+}

@@ -1,7 +1,5 @@
 //! Texts -> vectors.
 
-use std::cell::Cell;
-
 use ernie::pipeline::{Call, Input, Model, Output, VectorType};
 
 use crate::args::EncodeArgs;
@@ -9,7 +7,7 @@ use crate::failure::Failure;
 use crate::line_sink::LineSink;
 use crate::records::{self, Object, error_of};
 use crate::request::Texts;
-use crate::row_sink::RowSink;
+use crate::row_sink::{Row, RowSink};
 use crate::sources::sources;
 use crate::stream::{self, Answers, Work};
 
@@ -21,11 +19,8 @@ struct Encoding {
 /// Vectors as objects.
 struct Objects(Encoding, VectorType);
 
-/// Vectors as rows of an array, which has no room to tell that a text was cut: they are counted.
-struct Rows {
-    encoding: Encoding,
-    n_cut: Cell<u64>,
-}
+/// Vectors as rows of an array.
+struct Rows(Encoding);
 
 /// Gives the vector of every line.
 pub(crate) fn run(args: &EncodeArgs) -> Result<(), Failure> {
@@ -38,15 +33,14 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<(), Failure> {
     match array {
         Some(path) => {
             let n_columns = encoding.n_columns()?;
-            let sink = RowSink::open(path, args.bulk.existing(), &sources, args.vector_type(), n_columns)?;
-            let rows = Rows { encoding, n_cut: Cell::new(0) };
-            stream::run(&rows, sink, &sources, common)?;
-            rows.tell_cut();
-            Ok(())
+            let mut sink = RowSink::open(path, args.bulk.existing(), &sources, args.vector_type(), n_columns)?;
+            let done = stream::run(&Rows(encoding), &mut sink, &sources, common);
+            tell_cut(sink.n_cut());
+            done
         }
         None => {
-            let sink = LineSink::open(&args.bulk, &sources)?;
-            stream::run(&Objects(encoding, args.vector_type()), sink, &sources, common)
+            let mut sink = LineSink::open(&args.bulk, &sources)?;
+            stream::run(&Objects(encoding, args.vector_type()), &mut sink, &sources, common)
         }
     }
 }
@@ -83,26 +77,23 @@ impl Work for Objects {
 
 impl Work for Rows {
     type Request = Texts;
-    type Answer = Vec<f32>;
+    type Answer = Row;
 
-    fn answer(&self, requests: &[&Texts]) -> Result<Answers<Vec<f32>>, Failure> {
-        let row = |output: &Output, index| output.matrix.as_ref().map(|matrix| matrix.row(index).to_vec());
-        self.encoding.each(requests, |output, index| {
+    fn answer(&self, requests: &[&Texts]) -> Result<Answers<Row>, Failure> {
+        self.0.each(requests, |output, index| {
             let first = output.encodings.partition_point(|encoding| encoding.input < index);
             let is_cut = output.encodings.get(first).is_some_and(|encoding| encoding.n_truncated_tokens() > 0);
-            self.n_cut.set(self.n_cut.get() + u64::from(is_cut));
-            row(output, index).unwrap_or_default()
+            let vector = output.matrix.as_ref().map(|matrix| matrix.row(index).to_vec());
+            Row { vector: vector.unwrap_or_default(), is_cut }
         })
     }
 }
 
-impl Rows {
-    #[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
-    fn tell_cut(&self) {
-        match self.n_cut.get() {
-            0 => {}
-            1 => eprintln!("ernie: 1 text was longer than the model and was cut"),
-            n => eprintln!("ernie: {n} texts were longer than the model and were cut"),
-        }
+#[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
+fn tell_cut(n_cut: u64) {
+    match n_cut {
+        0 => {}
+        1 => eprintln!("ernie: 1 text was cut"),
+        n => eprintln!("ernie: {n} texts were cut"),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     Output(std::io::Error),
     /// A file cannot be read or written.
     File(PathBuf, std::io::Error),
-    /// A bad line, where the first one ends it all.
+    /// Bad lines, where they are a failure of the run.
     Line(String),
 }
 

@@ -22,8 +22,8 @@ pub(crate) fn run(args: &InferArgs) -> Result<(), Failure> {
     let call = args.call(model.task())?;
     // What no text can change is found out before the first one.
     model.infer(&[], &call)?;
-    let sink = LineSink::open(&args.bulk, &sources)?;
-    stream::run(&Inferring { model, call }, sink, &sources, (&args.bulk, &args.read))
+    let mut sink = LineSink::open(&args.bulk, &sources)?;
+    stream::run(&Inferring { model, call }, &mut sink, &sources, (&args.bulk, &args.read))
 }
 
 impl Work for Inferring {

@@ -56,7 +56,7 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "graph": spec.graph_path.as_ref().map(|path| path.display().to_string()),
         "weights": spec.weights.as_ref().map(|files| files.path().display().to_string()),
         "format": checkpoint.map(|report| report.format),
-        "stored_as": checkpoint.map(|report| report.stored_type),
+        "stored_as": checkpoint.map(|report| option_name(report.stored_type)),
         "weight_bytes": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
         "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
@@ -78,6 +78,16 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "missing": missing,
         "error": model.err().map(Error::report),
     })
+}
+
+/// A type of numbers as the options call it.
+fn option_name(stored_type: &str) -> &str {
+    match stored_type {
+        "float" => "f32",
+        "float16" => "f16",
+        "bfloat16" => "bf16",
+        other => other,
+    }
 }
 
 /// Keys of a network that have lines of their own.

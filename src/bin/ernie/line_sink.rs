@@ -28,21 +28,26 @@ pub(crate) struct LineSink {
     n_bytes: u64,
     /// The last of them.
     last: Vec<u8>,
+    /// Bytes of a file without a complete line, which are cut off when a line is known that begins with them.
+    n_unproved_bytes: u64,
 }
 
 impl LineSink {
     pub(crate) fn open(bulk: &BulkArgs, sources: &[Source]) -> Result<Self, Failure> {
         let Some(path) = bulk.lines_output()? else {
             let writer = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
-            return Ok(Self { target: Target::Stdout(writer), n_lines: 0, n_bytes: 0, last: Vec::new() });
+            return Ok(Self::new(Target::Stdout(writer), Kept::default()));
         };
         let mut file = OutputFile::open(path, bulk.existing(), sources)?;
         let kept = match file.existing {
             Existing::Kept => complete_lines(&mut file)?,
             Existing::Refused | Existing::Replaced => Kept::default(),
         };
-        let Kept { n_lines, n_bytes, last } = kept;
-        Ok(Self { target: Target::File(file, Vec::with_capacity(BUFFER_BYTES)), n_lines, n_bytes, last })
+        Ok(Self::new(Target::File(file, Vec::with_capacity(BUFFER_BYTES)), kept))
+    }
+
+    fn new(target: Target, Kept { n_lines, n_bytes, last, n_unproved_bytes }: Kept) -> Self {
+        Self { target, n_lines, n_bytes, last, n_unproved_bytes }
     }
 
     fn write(&mut self, object: &Object) -> Result<(), Failure> {
@@ -63,7 +68,13 @@ impl LineSink {
     fn flush_lines(&mut self) -> Result<(), Failure> {
         match &mut self.target {
             Target::Stdout(writer) => writer.flush().map_err(Failure::Output),
+            Target::File(_, buffer) if buffer.is_empty() => Ok(()),
             Target::File(file, buffer) => {
+                if self.n_unproved_bytes > 0 {
+                    prove(file, self.n_unproved_bytes, buffer)?;
+                    cut(file, 0)?;
+                    self.n_unproved_bytes = 0;
+                }
                 file.file.write_all(buffer).map_err(Failure::of(&file.path))?;
                 buffer.clear();
                 Ok(())
@@ -80,13 +91,8 @@ impl Sink<Object> for LineSink {
     fn begin(&mut self) -> Result<(), Failure> {
         match &mut self.target {
             Target::Stdout(_) => Ok(()),
-            Target::File(file, _) => {
-                file.cut(self.n_bytes)?;
-                match file.is_regular {
-                    true => file.file.seek(SeekFrom::Start(self.n_bytes)).map(|_| ()).map_err(Failure::of(&file.path)),
-                    false => Ok(()),
-                }
-            }
+            Target::File(..) if self.n_unproved_bytes > 0 => Ok(()),
+            Target::File(file, _) => cut(file, self.n_bytes),
         }
     }
 
@@ -124,6 +130,32 @@ struct Kept {
     n_bytes: u64,
     /// The last of them.
     last: Vec<u8>,
+    /// What there is without a complete line.
+    n_unproved_bytes: u64,
+}
+
+/// Keeps so many bytes, behind which lines are written.
+fn cut(file: &mut OutputFile, n_bytes: u64) -> Result<(), Failure> {
+    file.cut(n_bytes)?;
+    match file.is_regular {
+        true => file.file.seek(SeekFrom::Start(n_bytes)).map(|_| ()).map_err(Failure::of(&file.path)),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a file whose only, incomplete line is not the beginning of `lines`.
+fn prove(file: &OutputFile, n_bytes: u64, lines: &[u8]) -> Result<(), Failure> {
+    let n_bytes = usize::try_from(n_bytes).unwrap_or(usize::MAX);
+    let is_proved = n_bytes <= lines.len() && {
+        let mut kept = vec![0; n_bytes];
+        file.file.read_exact_at(&mut kept, 0).map_err(Failure::of(&file.path))?;
+        lines.starts_with(&kept)
+    };
+    if is_proved { Ok(()) } else { Err(no_answers(file)) }
+}
+
+fn no_answers(file: &OutputFile) -> Failure {
+    Failure::Refused(format!("{}: holds no answers that could be gone on with", file.path.display()))
 }
 
 /// The complete lines of a file, which must begin as answers do.
@@ -137,10 +169,7 @@ fn complete_lines(file: &mut OutputFile) -> Result<Kept, Failure> {
             break;
         }
         if n_read == 0 && buffer[0] != b'{' {
-            return Err(Failure::Refused(format!(
-                "{}: holds no answers that could be gone on with",
-                file.path.display()
-            )));
+            return Err(no_answers(file));
         }
         for (at, _) in buffer.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
             n_lines += 1;
@@ -152,5 +181,6 @@ fn complete_lines(file: &mut OutputFile) -> Result<Kept, Failure> {
     }
     let mut last = vec![0; usize::try_from((end - begin).saturating_sub(1)).unwrap_or(0)];
     file.file.read_exact_at(&mut last, begin).map_err(&fail)?;
-    Ok(Kept { n_lines, n_bytes: end, last })
+    let n_unproved_bytes = if n_lines == 0 { n_read } else { 0 };
+    Ok(Kept { n_lines, n_bytes: end, last, n_unproved_bytes })
 }

@@ -91,20 +91,35 @@ impl Progress {
         }
     }
 
+    /// Says at the end, where lines are asked for, what was done.
     pub(crate) fn finish(&self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Lines { .. } => say(&self.summary()),
         }
     }
 
-    fn text(&self) -> String {
+    fn summary(&self) -> String {
+        let n_lines = self.n_lines_skipped + self.n_lines_done;
+        let of_this_run = match self.n_lines_skipped {
+            0 => String::new(),
+            _ => format!(", {} of them now,", self.n_lines_done),
+        };
+        let (seconds, speed) = self.pace();
+        format!("{n_lines} lines{of_this_run} in {seconds:.1} s, {speed} lines/s")
+    }
+
+    /// Seconds so far, and lines in one of them.
+    fn pace(&self) -> (f64, String) {
         let seconds = self.begin.elapsed().as_secs_f64().max(1e-3);
         let speed = self.n_lines_done as f64 / seconds;
-        let n_lines = self.n_lines_skipped + self.n_lines_done;
-        let mut text = format!(
-            "{n_lines} lines, {} lines/s",
-            if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") }
-        );
+        (seconds, if speed < 10.0 { format!("{speed:.1}") } else { format!("{speed:.0}") })
+    }
+
+    fn text(&self) -> String {
+        let (seconds, speed) = self.pace();
+        let mut text = format!("{} lines, {speed} lines/s", self.n_lines_skipped + self.n_lines_done);
         if let (Some(n_bytes), 1..) = (self.n_bytes, self.n_bytes_done) {
             let n_left = n_bytes.saturating_sub(self.n_bytes_skipped + self.n_bytes_done);
             let left = (seconds * n_left as f64 / self.n_bytes_done as f64).ceil() as u64;

@@ -20,11 +20,11 @@ struct Ranker {
 pub(crate) fn run(args: &RankArgs) -> Result<(), Failure> {
     let sources = sources(&args.bulk.files)?;
     let model = Model::open(&args.dir, &args.options()?)?;
-    let call = args.call(model.task())?;
+    let call = args.call(model.task(), model.spec().problem)?;
     let ranker = Ranker { model, call };
     ranker.check()?;
-    let sink = LineSink::open(&args.bulk, &sources)?;
-    stream::run(&ranker, sink, &sources, (&args.bulk, &args.read()))
+    let mut sink = LineSink::open(&args.bulk, &sources)?;
+    stream::run(&ranker, &mut sink, &sources, (&args.bulk, &args.read()))
 }
 
 impl Ranker {

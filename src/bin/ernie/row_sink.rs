@@ -12,12 +12,19 @@ use crate::output_file::{Existing, OutputFile};
 use crate::sources::Source;
 use crate::stream::{Bad, Sink};
 
+/// A text's vector. An array has no room to tell that the text was cut: those are counted.
+pub(crate) struct Row {
+    pub(crate) vector: Vec<f32>,
+    pub(crate) is_cut: bool,
+}
+
 /// A row for each vector.
 pub(crate) struct RowSink {
     vector_type: VectorType,
     n_columns: usize,
     vectors: ArrayFile,
     scales: Option<ArrayFile>,
+    n_cut: u64,
 }
 
 impl RowSink {
@@ -43,14 +50,17 @@ impl RowSink {
             }
             NumberType::F32 | NumberType::F16 => None,
         };
-        Ok(Self { vector_type, n_columns, vectors, scales })
+        Ok(Self { vector_type, n_columns, vectors, scales, n_cut: 0 })
     }
-}
 
-impl RowSink {
+    /// How many texts were cut for rows that this run put.
+    pub(crate) fn n_cut(&self) -> u64 {
+        self.n_cut
+    }
+
     /// The bytes of a vector and what they are to be multiplied by; of none NaN, or where the numbers are integers zeros times
     /// NaN.
-    fn row(&self, vector: Option<Vec<f32>>) -> Result<(Vec<u8>, f32), Failure> {
+    fn row(&self, vector: Option<&[f32]>) -> Result<(Vec<u8>, f32), Failure> {
         let Some(vector) = vector else {
             let row = match self.vector_type {
                 VectorType::F16 => f16::NAN.to_ne_bytes().repeat(self.n_columns),
@@ -64,12 +74,12 @@ impl RowSink {
             return Err(Failure::Refused(reason));
         }
         let mut row = Vec::with_capacity(self.n_columns * self.vector_type.n_bytes());
-        let scale = self.vector_type.store(&vector, &mut row);
+        let scale = self.vector_type.store(vector, &mut row);
         Ok((row, scale))
     }
 }
 
-impl Sink<Vec<f32>> for RowSink {
+impl Sink<Row> for RowSink {
     fn n_done(&self) -> u64 {
         self.scales.iter().map(ArrayFile::n_rows).fold(self.vectors.n_rows(), u64::min)
     }
@@ -80,15 +90,16 @@ impl Sink<Vec<f32>> for RowSink {
         self.scales.iter_mut().try_for_each(|scales| scales.begin(n_rows))
     }
 
-    fn put(&mut self, _: Option<&RawValue>, answer: Result<Vec<f32>, Bad<'_>>) -> Result<(), Failure> {
-        let (row, scale) = self.row(answer.ok())?;
+    fn put(&mut self, _: Option<&RawValue>, answer: Result<Row, Bad<'_>>) -> Result<(), Failure> {
+        self.n_cut += u64::from(answer.as_ref().is_ok_and(|row| row.is_cut));
+        let (row, scale) = self.row(answer.ok().as_ref().map(|row| row.vector.as_slice()))?;
         self.vectors.push(&row);
         self.scales.iter_mut().for_each(|scales| scales.push(&scale.to_ne_bytes()));
         Ok(())
     }
 
-    fn is_last(&self, _: Option<&RawValue>, answer: Result<Vec<f32>, Bad<'_>>) -> Result<bool, Failure> {
-        let (row, scale) = self.row(answer.ok())?;
+    fn is_last(&self, _: Option<&RawValue>, answer: Result<Row, Bad<'_>>) -> Result<bool, Failure> {
+        let (row, scale) = self.row(answer.ok().as_ref().map(|row| row.vector.as_slice()))?;
         let place = self.n_done().saturating_sub(1);
         let has_scale = match &self.scales {
             Some(scales) => scales.row(place)? == scale.to_ne_bytes(),

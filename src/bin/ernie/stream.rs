@@ -45,7 +45,7 @@ pub(crate) trait Sink<A> {
 /// Answers every line of the inputs that has no answer yet.
 pub(crate) fn run<W: Work>(
     work: &W,
-    mut sink: impl Sink<W::Answer>,
+    sink: &mut impl Sink<W::Answer>,
     sources: &[Source],
     (bulk, read): (&BulkArgs, &ReadArgs),
 ) -> Result<(), Failure> {
@@ -56,12 +56,12 @@ pub(crate) fn run<W: Work>(
     loop {
         let chunk = lines.chunk(read.chunk as usize)?;
         let n_lines = chunk.len() as u64;
-        let n_bytes = chunk.iter().map(|line| line.n_bytes).sum();
+        let n_bytes: u64 = chunk.iter().map(|line| line.n_bytes).sum();
         let n_skipped = n_lines.min(n_done - n_seen);
         n_seen += n_skipped;
         if n_skipped == n_lines && n_lines > 0 {
             if n_seen == n_done {
-                check_last(&sink, answer_chunk(work, &chunk)?.pop(), chunk.last(), sources)?;
+                check_last(sink, answer_chunk(work, &chunk)?.pop(), chunk.last(), sources)?;
             }
             progress.skip(n_lines, n_bytes);
             continue;
@@ -71,10 +71,14 @@ pub(crate) fn run<W: Work>(
                 "the output has {n_done} lines, the inputs have {n_seen}: it is not of these inputs"
             )));
         }
+        let n_bytes_skipped: u64 = chunk.iter().take(n_skipped as usize).map(|line| line.n_bytes).sum();
+        if n_skipped > 0 {
+            progress.skip(n_skipped, n_bytes_skipped);
+        }
         // A chunk that was cut off is answered as a whole again, as it was the first time.
         let mut rest = answer_chunk(work, &chunk)?;
         let mut kept = rest.drain(..n_skipped as usize);
-        check_last(&sink, kept.next_back(), chunk.iter().take(n_skipped as usize).next_back(), sources)?;
+        check_last(sink, kept.next_back(), chunk.iter().take(n_skipped as usize).next_back(), sources)?;
         drop(kept);
         if !has_begun {
             sink.begin()?;
@@ -84,13 +88,18 @@ pub(crate) fn run<W: Work>(
             break;
         }
         let rest = chunk.iter().skip(n_skipped as usize).zip(rest);
-        n_bad += put(&mut sink, rest, sources, bulk.strict, &progress)?;
-        progress.add(n_lines, n_bytes);
+        n_bad += put(sink, rest, sources, bulk.strict, &progress)?;
+        progress.add(n_lines - n_skipped, n_bytes - n_bytes_skipped);
     }
     progress.finish();
-    if n_bad > 0 {
-        progress.warn(&format!("{n_bad} bad {}", if n_bad == 1 { "line" } else { "lines" }));
+    if n_bad == 0 {
+        return Ok(());
     }
+    let message = format!("{n_bad} bad {}", if n_bad == 1 { "line" } else { "lines" });
+    if bulk.fail {
+        return Err(Failure::Line(message));
+    }
+    progress.warn(&message);
     Ok(())
 }
 

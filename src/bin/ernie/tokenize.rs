@@ -26,8 +26,8 @@ struct Tokenizing {
 pub(crate) fn run(args: &TokenizeArgs) -> Result<(), Failure> {
     let sources = sources(&args.bulk.files)?;
     let work = Tokenizing::open(&args.dir, &args.options()?)?;
-    let sink = LineSink::open(&args.bulk, &sources)?;
-    stream::run(&work, sink, &sources, (&args.bulk, &args.read))
+    let mut sink = LineSink::open(&args.bulk, &sources)?;
+    stream::run(&work, &mut sink, &sources, (&args.bulk, &args.read))
 }
 
 impl Tokenizing {

@@ -155,7 +155,10 @@ pub(crate) struct BulkArgs {
     /// Stop at the first bad line instead of naming it and going on.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Say on standard error how far the work is, every 10 seconds, also where no terminal watches.
+    /// Answer all lines, but exit with status 1 when one of them was bad; lines that an earlier run answered do not count.
+    #[arg(long)]
+    pub(crate) fail: bool,
+    /// Say on standard error how far the work is, every 10 seconds and at the end, also where no terminal watches.
     #[arg(long)]
     pub(crate) progress: bool,
 }
@@ -294,15 +297,21 @@ impl RankArgs {
         self.text.add_to(self.model.options()?)
     }
 
-    /// What is asked of a model with this task.
-    pub(crate) fn call(&self, task: Task) -> Result<Call> {
+    /// What is asked of a model with this task, whose scores mean `of_model` as far as it says so.
+    pub(crate) fn call(&self, task: Task, of_model: Option<Problem>) -> Result<Call> {
         let given: [Flag<'_>; 3] = [
             ("problem", self.problem.is_some(), &[SCORES_PAIRS]),
             ("pooling", self.pooling.pooling.is_some(), &[COMPARES_VECTORS]),
             ("normalize", self.pooling.normalize, &[COMPARES_VECTORS]),
         ];
         refuse_idle(task, &given)?;
-        Ok(Call { top_k: self.top_k, problem: self.problem.map(ProblemArg::problem), ..self.pooling.call() })
+        let problem = self.problem.map(ProblemArg::problem);
+        // Pairs of any labels are scored in two ways: by a sigmoid, or not.
+        let is_sigmoid = |problem: Option<Problem>| problem == Some(Problem::MultiLabel);
+        if problem.is_some() && is_sigmoid(problem) == is_sigmoid(of_model) {
+            return Err(Error::InvalidArgument("--problem changes nothing of how this model ranks".into()));
+        }
+        Ok(Call { top_k: self.top_k, problem, ..self.pooling.call() })
     }
 
     /// Every line is a batch of its own.
