@@ -27,6 +27,7 @@ pub mod error;
 pub mod fuzz;
 mod graph;
 mod heads;
+mod kernels;
 mod mapped_file;
 pub mod model_dir;
 pub mod options;

@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
+use crate::kernels::panels::{Order, Panels};
 use crate::mapped_file::MappedFile;
 
 /// Where the elements of a weight lie, little-endian.
@@ -17,6 +19,8 @@ pub(crate) enum Storage {
     Bytes(Vec<u8>),
     /// In memory.
     Floats(Vec<f32>),
+    /// In memory, packed for products.
+    Packed(Panels),
 }
 
 /// One tensor of `f32`.
@@ -42,6 +46,7 @@ impl Weight {
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]).as_ptr(),
             Storage::Bytes(bytes) => bytes.as_ptr(),
             Storage::Floats(floats) => floats.as_ptr().cast(),
+            Storage::Packed(panels) => panels.as_floats().as_ptr().cast(),
         }
     }
 
@@ -49,6 +54,7 @@ impl Weight {
     pub(crate) fn for_each_piece<E>(&self, mut each: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
         let bytes = match &self.storage {
             Storage::Floats(floats) => return floats.chunks(1 << 16).try_for_each(each),
+            Storage::Packed(panels) => return panels.as_floats().chunks(1 << 16).try_for_each(each),
             Storage::Bytes(bytes) => bytes,
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]),
         };
@@ -59,6 +65,30 @@ impl Weight {
             each(&piece)?;
         }
         Ok(())
+    }
+}
+
+impl Weight {
+    /// The same matrix, packed for products under `name`.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(crate) fn packed(&self, name: String, order: Order) -> Result<Self> {
+        let (rows, columns) = (self.shape.first().copied().unwrap_or(0), self.shape.get(1).copied().unwrap_or(0));
+        let mut panels = match order {
+            Order::InOut => Panels::new(rows, columns)?,
+            Order::OutIn => Panels::new(columns, rows)?,
+        };
+        let mut begin = 0;
+        self.for_each_piece(|piece| {
+            panels.fill(order, begin, piece);
+            begin += piece.len();
+            Ok::<(), Error>(())
+        })?;
+        if let Storage::Mapped(file, range) = &self.storage {
+            file.release_pages(range.clone());
+        }
+        Ok(Self { name, shape: panels.shape().to_vec(), storage: Storage::Packed(panels) })
     }
 }
 

@@ -8,12 +8,14 @@ impl Network<'_> {
     pub(super) fn activated(&mut self, input: &str, linear: &str) -> String {
         let bias = self.writer.weight(&format!("{linear}.bias"));
         match (self.a.activation, self.dialect) {
-            (Activation::Relu, Dialect::OnnxRuntime) => self.gemm(input, linear, Some(&bias), Some("Relu")),
+            (Activation::Relu, Dialect::OnnxRuntime | Dialect::Packed) => {
+                self.gemm(input, linear, Some(&bias), Some("Relu"))
+            }
             (Activation::Relu, Dialect::Standard) => {
                 let product = self.gemm(input, linear, Some(&bias), None);
                 self.writer.node("Relu", &[&product], &[])
             }
-            (Activation::Gelu, Dialect::OnnxRuntime) => {
+            (Activation::Gelu, Dialect::OnnxRuntime | Dialect::Packed) => {
                 let product = self.gemm(input, linear, Some(&bias), None);
                 self.writer.microsoft("Gelu", &[&product], &[])
             }

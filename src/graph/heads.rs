@@ -1,10 +1,13 @@
 //! What stands on top of the encoder, as nodes.
 
 use super::binding::OutputRole;
-use super::network::{Interface, Network};
+use super::network::{Dialect, Interface, Network};
 use super::outputs::{Axis, OutputSpec, output_name};
 use super::writer::{Attribute, Dimension};
 use crate::architecture::{Head, OutputNames};
+
+/// The word embedding once more, as the weights of the last product.
+pub(crate) const PACKED_WORDS: &str = "embeddings.word.packed";
 
 impl Network<'_> {
     /// Writes all outputs; `layers` are the tokens' vectors after the last layers, flat.
@@ -109,14 +112,26 @@ impl Network<'_> {
             }
             Interface::Padded => encoded.to_owned(),
         };
-        let transformed = self.activated(&chosen, "word_transform");
-        let normed = self.layer_norm(&transformed, "word_norm");
-        let (words, bias) = (self.writer.weight("embeddings.word"), self.writer.weight("word_bias"));
-        let logits = self.writer.node("Gemm", &[&normed, &words, &bias], &[("transB", Attribute::Int(1))]);
+        let (logits, normed) = self.word_logits(&chosen);
         self.emit(&logits, OutputRole::Logits, Axis::Prediction, Some(self.a.vocab_size));
         if self.a.output_names == OutputNames::PaddleErnie {
             self.emit(&normed, OutputRole::WordTransform, Axis::Prediction, Some(self.a.hidden_size));
         }
+    }
+
+    /// The logits of all words for each vector, and what they are the product of.
+    pub(super) fn word_logits(&mut self, vectors: &str) -> (String, String) {
+        let transformed = self.activated(vectors, "word_transform");
+        let normed = self.layer_norm(&transformed, "word_norm");
+        let bias = self.writer.weight("word_bias");
+        let logits = match self.dialect {
+            Dialect::Packed => self.packed_product(&normed, PACKED_WORDS, Some(&bias), self.a.vocab_size),
+            Dialect::OnnxRuntime | Dialect::Standard => {
+                let words = self.writer.weight("embeddings.word");
+                self.writer.node("Gemm", &[&normed, &words, &bias], &[("transB", Attribute::Int(1))])
+            }
+        };
+        (logits, normed)
     }
 
     /// Flat tokens as `[rows, tokens, width]` of a padded batch, or `[rows, tokens]` without a width.

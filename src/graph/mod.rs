@@ -6,7 +6,8 @@
 
 mod activation;
 pub(crate) mod binding;
-mod heads;
+pub(crate) mod generator;
+pub(crate) mod heads;
 pub(crate) mod network;
 pub(crate) mod onnx;
 pub(crate) mod outputs;

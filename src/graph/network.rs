@@ -2,7 +2,7 @@
 //!
 //! In: what the network is and where its weights lie. Out: [`BuiltGraph`]: the model's bytes without the weights, and
 //! what it gives. Nothing is left for the runtime's optimiser to find: the operators are those that are measured to be
-//! fastest ([`Dialect::OnnxRuntime`]), or standard ones for other runtimes ([`Dialect::Standard`]).
+//! fastest ([`Dialect::OnnxRuntime`], [`Dialect::Packed`]), or standard ones for other runtimes ([`Dialect::Standard`]).
 //!
 //! Tokens are one flat list `[tokens, width]` in every product; only the attention sees rows. With
 //! [`Interface::Packed`] the list has no padding: `row_tokens` says which token lies where in the rows `[texts, row
@@ -28,6 +28,8 @@ const KEPT_TOKENS: &str = "kept_tokens";
 pub(crate) enum Dialect {
     /// Those of ONNX Runtime.
     OnnxRuntime,
+    /// The same, but products by weights that this library packed: those read weights faster where rows are few.
+    Packed,
     /// Those of the ONNX standard.
     Standard,
 }
@@ -81,16 +83,16 @@ pub(super) struct Network<'a> {
 }
 
 /// What all layers share.
-struct Shared {
+pub(super) struct Shared {
     /// `[rows, 1, tokens, tokens]`, added to the scores.
     bias: String,
-    layout: RowLayout,
+    pub(super) layout: RowLayout,
     /// Shape `[-1, width]` of what attention gives.
     flat_values: String,
 }
 
 /// How the flat list of tokens becomes rows.
-enum RowLayout {
+pub(super) enum RowLayout {
     /// By the token in each place, and the place of each token.
     Places { row_tokens: String, slots: String },
     /// By shape: `[rows, tokens, width]` of queries and of values.
@@ -106,7 +108,8 @@ impl Network<'_> {
         let shared = self.shared(&ids);
         let mut layers = Vec::new();
         for index in 0..self.a.n_layers {
-            let attended = self.attention(index, &hidden, &shared);
+            let projections = self.projections(index, &hidden);
+            let attended = self.attention(&projections, &shared);
             let is_last = index + 1 == self.a.n_layers;
             let (attended, residual) = match (&shared.layout, is_last) {
                 (RowLayout::Shapes { .. }, _) => (attended, hidden),
@@ -126,7 +129,7 @@ impl Network<'_> {
         layers
     }
 
-    fn token_dimensions(&self) -> Vec<Dimension> {
+    pub(super) fn token_dimensions(&self) -> Vec<Dimension> {
         match self.interface {
             Interface::Packed => vec![Dimension::Symbol("tokens")],
             Interface::Padded => self.row_dimensions(),
@@ -140,7 +143,7 @@ impl Network<'_> {
         }
     }
 
-    fn embeddings(&mut self, ids: &str, dimensions: &[Dimension]) -> String {
+    pub(super) fn embeddings(&mut self, ids: &str, dimensions: &[Dimension]) -> String {
         let mut sum = self.lookup("embeddings.word", ids);
         if let Some(word) = self.a.zero_word {
             let word = self.writer.int(word);
@@ -193,7 +196,7 @@ impl Network<'_> {
         }
     }
 
-    fn shared(&mut self, ids: &str) -> Shared {
+    pub(super) fn shared(&mut self, ids: &str) -> Shared {
         let [query_width, value_width] =
             [self.a.query_head_size, self.a.value_head_size].map(|size| (self.a.n_heads * size) as i64);
         let layout = match self.interface {
@@ -253,21 +256,26 @@ impl Network<'_> {
         self.writer.node("Unsqueeze", &[&bias, &first], &[])
     }
 
+    /// Queries, keys and values of a layer, flat.
+    pub(super) fn projections(&mut self, index: usize, hidden: &str) -> [String; 3] {
+        let names = ["query", "key", "value"].map(|part| format!("layer.{index}.{part}"));
+        match self.dialect {
+            Dialect::Packed => self.packed_linears(hidden, &names),
+            Dialect::OnnxRuntime | Dialect::Standard => names.map(|name| self.linear(hidden, &name)),
+        }
+    }
+
     /// Attention of one layer, before its output projection, over all places of the rows.
-    fn attention(&mut self, index: usize, hidden: &str, shared: &Shared) -> String {
-        let mut project = |part: &str| {
-            let flat = self.linear(hidden, &format!("layer.{index}.{part}"));
-            match &shared.layout {
-                RowLayout::Places { row_tokens, .. } => self.writer.node("Gather", &[&flat, row_tokens], &[]),
-                RowLayout::Shapes { query, value } => {
-                    let shape = if part == "value" { value } else { query };
-                    self.writer.node("Reshape", &[&flat, shape], &[])
-                }
+    pub(super) fn attention(&mut self, [query, key, value]: &[String; 3], shared: &Shared) -> String {
+        let mut in_rows = |flat: &str, is_value: bool| match &shared.layout {
+            RowLayout::Places { row_tokens, .. } => self.writer.node("Gather", &[flat, row_tokens], &[]),
+            RowLayout::Shapes { query, value } => {
+                self.writer.node("Reshape", &[flat, if is_value { value } else { query }], &[])
             }
         };
-        let (query, key, value) = (project("query"), project("key"), project("value"));
+        let (query, key, value) = (in_rows(query, false), in_rows(key, false), in_rows(value, true));
         let attended = match self.dialect {
-            Dialect::OnnxRuntime => self.writer.microsoft(
+            Dialect::OnnxRuntime | Dialect::Packed => self.writer.microsoft(
                 "MultiHeadAttention",
                 &[&query, &key, &value, "", "", &shared.bias],
                 &[("num_heads", Attribute::Int(self.a.n_heads as i64))],
@@ -306,7 +314,7 @@ impl Network<'_> {
         (attended, self.writer.node("Gather", &[hidden, &tokens], &[]))
     }
 
-    fn rest_of_layer(&mut self, index: usize, attended: &str, residual: &str) -> String {
+    pub(super) fn rest_of_layer(&mut self, index: usize, attended: &str, residual: &str) -> String {
         let name = |part: &str| format!("layer.{index}.{part}");
         let middle = self.add_and_norm(attended, residual, &name("attention_output"), &name("attention_norm"));
         let inner = self.activated(&middle, &name("ffn_in"));
@@ -316,7 +324,7 @@ impl Network<'_> {
     /// `LayerNorm(residual + W x + b)`.
     fn add_and_norm(&mut self, input: &str, residual: &str, linear: &str, norm: &str) -> String {
         match self.dialect {
-            Dialect::OnnxRuntime => {
+            Dialect::OnnxRuntime | Dialect::Packed => {
                 let product = self.gemm(input, linear, None, None);
                 let [scale, shift, bias] = [format!("{norm}.weight"), format!("{norm}.bias"), format!("{linear}.bias")]
                     .map(|weight| self.writer.weight(&weight));
@@ -338,7 +346,13 @@ impl Network<'_> {
         self.gemm(input, linear, Some(&bias), None)
     }
 
+    /// `W x`, with a bias and an activation where they are given.
     pub(super) fn gemm(&mut self, input: &str, linear: &str, bias: Option<&str>, activation: Option<&str>) -> String {
+        if self.dialect == Dialect::Packed {
+            let n_outputs = self.writer.weight_len(&format!("{linear}.bias"));
+            let product = self.packed_product(input, &format!("{linear}.weight"), bias, n_outputs);
+            return activation.map_or(product.clone(), |name| self.writer.node(name, &[&product], &[]));
+        }
         let weight = self.writer.weight(&format!("{linear}.weight"));
         let is_transposed = i64::from(self.a.linear_layout == LinearLayout::OutIn);
         let mut attributes = vec![("transB", Attribute::Int(is_transposed))];
@@ -350,6 +364,27 @@ impl Network<'_> {
             }
             None => self.writer.node("Gemm", &inputs, &attributes),
         }
+    }
+
+    /// `W x`, with a bias where one is given, by weights that are packed.
+    pub(super) fn packed_product(&mut self, input: &str, weight: &str, bias: Option<&str>, n_outputs: usize) -> String {
+        let weight = self.writer.weight(weight);
+        let sizes = [n_outputs as i64];
+        let inputs = [input, &weight, bias.unwrap_or_default()];
+        self.writer.own("Linear", &inputs, &[("outputs", Attribute::Ints(&sizes))], 1).swap_remove(0)
+    }
+
+    /// Three layers of one input.
+    fn packed_linears(&mut self, input: &str, linears: &[String; 3]) -> [String; 3] {
+        let mut inputs = vec![input.to_owned()];
+        let mut sizes = Vec::new();
+        for linear in linears {
+            inputs.extend(["weight", "bias"].map(|part| self.writer.weight(&format!("{linear}.{part}"))));
+            sizes.push(self.writer.weight_len(&format!("{linear}.bias")) as i64);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let mut made = self.writer.own("Linear3", &inputs, &[("outputs", Attribute::Ints(&sizes))], 3).into_iter();
+        [0; 3].map(|_| made.next().unwrap_or_default())
     }
 
     pub(super) fn layer_norm(&mut self, input: &str, norm: &str) -> String {

@@ -3,6 +3,7 @@
 //! Fields are written in the wire format of protocol buffers; their numbers are those of `onnx/onnx.proto`. Weights are
 //! never written here: an initializer says where its bytes lie, as external data.
 
+use crate::kernels::OPERATOR_DOMAIN;
 use crate::tensor::ElementType;
 
 /// The version of the standard operators.
@@ -96,7 +97,7 @@ struct Node {
     domain: &'static str,
     operator: String,
     inputs: Vec<String>,
-    output: String,
+    outputs: Vec<String>,
     attributes: Message,
 }
 
@@ -134,7 +135,7 @@ impl<'a> GraphWriter<'a> {
 
     /// A node of a standard operator; gives the name of its only output.
     pub(super) fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[(&str, Attribute<'_>)]) -> String {
-        self.push_node("", operator, inputs, attributes)
+        self.push_node("", operator, inputs, attributes, 1).swap_remove(0)
     }
 
     /// A node of one of ONNX Runtime's own operators.
@@ -144,13 +145,24 @@ impl<'a> GraphWriter<'a> {
         inputs: &[&str],
         attributes: &[(&str, Attribute<'_>)],
     ) -> String {
-        self.push_node(MICROSOFT, operator, inputs, attributes)
+        self.push_node(MICROSOFT, operator, inputs, attributes, 1).swap_remove(0)
+    }
+
+    /// A node of one of this library's operators; gives the names of its outputs.
+    pub(super) fn own(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        attributes: &[(&str, Attribute<'_>)],
+        n_outputs: usize,
+    ) -> Vec<String> {
+        self.push_node(OPERATOR_DOMAIN, operator, inputs, attributes, n_outputs)
     }
 
     /// Hands a node's value out under `name`; each value once.
     pub(super) fn output(&mut self, value: &str, name: &str, dimensions: &[Dimension]) {
         for node in &mut self.nodes {
-            let names = node.inputs.iter_mut().chain([&mut node.output]);
+            let names = node.inputs.iter_mut().chain(&mut node.outputs);
             names.filter(|known| *known == value).for_each(|known| name.clone_into(known));
         }
         self.renamed.push((value.to_owned(), name.to_owned()));
@@ -161,6 +173,17 @@ impl<'a> GraphWriter<'a> {
     pub(super) fn input(&mut self, name: &str, dimensions: &[Dimension]) -> String {
         write_value_info(&mut self.inputs, 11, name, ElementType::I64, dimensions);
         name.to_owned()
+    }
+
+    /// An input of numbers.
+    pub(super) fn float_input(&mut self, name: &str, dimensions: &[Dimension]) -> String {
+        write_value_info(&mut self.inputs, 11, name, ElementType::F32, dimensions);
+        name.to_owned()
+    }
+
+    /// The number of elements of a weight; 0 where there is none of this name.
+    pub(super) fn weight_len(&self, name: &str) -> usize {
+        self.weights.iter().find(|weight| weight.name == name).map_or(0, |weight| weight.shape.iter().product())
     }
 
     /// A constant vector of integers.
@@ -206,8 +229,9 @@ impl<'a> GraphWriter<'a> {
         operator: &str,
         inputs: &[&str],
         attributes: &[(&str, Attribute<'_>)],
-    ) -> String {
-        let output = self.fresh(operator);
+        n_outputs: usize,
+    ) -> Vec<String> {
+        let outputs: Vec<String> = (0..n_outputs).map(|_| self.fresh(operator)).collect();
         let mut written = Message::default();
         for (name, attribute) in attributes {
             written.message(5, |message| write_attribute(message, name, *attribute));
@@ -217,9 +241,10 @@ impl<'a> GraphWriter<'a> {
             renamed.map_or_else(|| (*value).to_owned(), |(_, new)| new.clone())
         };
         let inputs = inputs.iter().map(current).collect();
-        let node = Node { domain, operator: operator.to_owned(), inputs, output: output.clone(), attributes: written };
+        let node =
+            Node { domain, operator: operator.to_owned(), inputs, outputs: outputs.clone(), attributes: written };
         self.nodes.push(node);
-        output
+        outputs
     }
 
     fn constant(&mut self, element_type: ElementType, shape: &[usize], raw: &[u8]) -> String {
@@ -259,8 +284,9 @@ impl<'a> GraphWriter<'a> {
                 graph.0.extend_from_slice(&part.0);
             }
         });
-        let own = self.nodes.iter().any(|node| node.domain == MICROSOFT).then_some((MICROSOFT, 1));
-        for (domain, version) in [("", OPSET)].into_iter().chain(own) {
+        let is_used = |domain: &&str| self.nodes.iter().any(|node| node.domain == *domain);
+        let others = [MICROSOFT, OPERATOR_DOMAIN].into_iter().filter(is_used).map(|domain| (domain, 1));
+        for (domain, version) in [("", OPSET)].into_iter().chain(others) {
             model.message(8, |opset| {
                 opset.text(1, domain).number(2, version);
             });
@@ -274,7 +300,10 @@ fn write_node(graph: &mut Message, node: &Node) {
         for input in &node.inputs {
             message.text(1, input);
         }
-        message.text(2, &node.output).text(3, &node.output).text(4, &node.operator);
+        for output in &node.outputs {
+            message.text(2, output);
+        }
+        message.text(3, node.outputs.first().map_or("", String::as_str)).text(4, &node.operator);
         message.0.extend_from_slice(&node.attributes.0);
         message.text(7, node.domain);
     });

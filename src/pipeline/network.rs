@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Head, LinearLayout};
 use crate::checkpoint::tensors::StoredTensor;
 use crate::checkpoint::{canonical, convert};
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
+use crate::graph::generator::{build_source, build_step};
+use crate::graph::heads::PACKED_WORDS;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
+use crate::kernels::panels::Order;
 use crate::mapped_file::Identity;
 use crate::model_dir::{ModelSpec, NetworkConfig, manifest};
 use crate::options::{Options, Precision, Task};
@@ -40,10 +43,46 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// The graph of the network; its weights are given to the session by name.
-    pub(super) fn build(&self, dialect: Dialect, interface: Interface, n_averaged_layers: usize) -> BuiltGraph {
-        // Every release of the runtime checks that external data are there before it takes others in their place.
-        build(&self.architecture, &self.infos, ".", dialect, interface, n_averaged_layers)
+    pub(super) fn build(&self, n_averaged_layers: usize) -> BuiltGraph {
+        let dialect = if self.is_packed() { Dialect::Packed } else { Dialect::OnnxRuntime };
+        build(&self.architecture, &self.infos, WEIGHTS_FILE, dialect, Interface::Packed, n_averaged_layers)
     }
+
+    /// The graph of a generator's sources.
+    pub(super) fn build_source(&self) -> BuiltGraph {
+        build_source(&self.architecture, &self.infos, WEIGHTS_FILE)
+    }
+
+    /// The graph of a generator's step.
+    pub(super) fn build_step(&self) -> BuiltGraph {
+        build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
+    }
+
+    /// Whether products are those of this library.
+    fn is_packed(&self) -> bool {
+        self.infos.iter().any(|info| info.name == PACKED_WORDS)
+    }
+}
+
+/// Every release of the runtime checks that external data are there before it takes others in their place.
+const WEIGHTS_FILE: &str = ".";
+
+/// Packs the matrices of all products: a generator reads its weights again for every word.
+fn pack(architecture: &Architecture, weights: Weights) -> Result<Weights> {
+    let order = match architecture.linear_layout {
+        LinearLayout::InOut => Order::InOut,
+        LinearLayout::OutIn => Order::OutIn,
+    };
+    let mut all = Vec::with_capacity(weights.all.len() + 1);
+    for weight in weights.all {
+        if weight.name == "embeddings.word" {
+            all.push(weight.packed(PACKED_WORDS.to_owned(), Order::OutIn)?);
+        }
+        let is_product = weight.shape.len() == 2 && weight.name.ends_with(".weight");
+        // One at a time: what is packed is not in memory twice.
+        all.push(if is_product { weight.packed(weight.name.clone(), order)? } else { weight });
+    }
+    Ok(Weights { all })
 }
 
 /// A network and its weights, before any session.
@@ -102,7 +141,10 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     if let Some(loaded) = known(&key(&identities_now(spec)?, &reading)) {
         return Ok(loaded);
     }
-    let Read { architecture, weights, report, identities } = read(spec, options)?;
+    let Read { architecture, mut weights, report, identities } = read(spec, options)?;
+    if architecture.head == Head::Generator {
+        weights = pack(&architecture, weights)?;
+    }
     let info = |weight: &crate::weights::Weight| WeightInfo {
         name: weight.name.clone(),
         element_type: ElementType::F32,

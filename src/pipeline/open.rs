@@ -10,7 +10,7 @@ use crate::batch::Policy;
 use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
 use crate::graph::binding::{Binding, BoundInput, BoundOutput, Hints, InputRole, OutputRole};
-use crate::graph::network::{BuiltGraph, Dialect, Interface};
+use crate::graph::network::BuiltGraph;
 use crate::graph::onnx::GraphFacts;
 use crate::graph::outputs::{Axis, OutputSpec};
 use crate::model_dir::manifest::FILE_NAME;
@@ -79,7 +79,7 @@ impl Model {
         spec.dimensions = Dimensions::from(architecture);
         let tokenizer = open_tokenizer(&spec, options)?;
         check_averaged(architecture, options)?;
-        let graph = loaded.build(Dialect::OnnxRuntime, Interface::Packed, options.average_layers);
+        let graph = loaded.build(options.average_layers);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
         let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
         let network = NetworkLayout::new(&loaded, graph, options);

@@ -9,6 +9,7 @@
 mod convert;
 mod cores;
 mod initializers;
+mod operators;
 mod process;
 pub mod runtime;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use ort::ep::{CPU, CUDA, ExecutionProvider, TensorRT};
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
-use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
+use ort::session::{RunOptions, Session as OrtSession, SessionInputValue, SessionOutputs};
 
 pub(crate) use cores::usable_threads;
 use initializers::HeldSession;
@@ -89,6 +90,9 @@ impl Session {
         };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
         let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
+        let operators = operators::domain(usable_threads(options.n_threads));
+        let refused = |e: ort::Error| runtime_error("ONNX Runtime does not take the operators of libernie", e);
+        let builder = builder.with_operators(operators.map_err(refused)?).map_err(|e| refused(e.into()))?;
         Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options))
     }
 
@@ -115,6 +119,33 @@ impl Session {
     /// - [`Error::Unsupported`]: the graph gives something that is no tensor.
     /// - [`Error::Runtime`]: ONNX Runtime failed.
     pub(crate) fn run(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
+        self.run_with(tensors, |outputs| {
+            outputs.iter().map(|(name, value)| convert::output(name, &value)).collect::<Result<Vec<_>>>()
+        })
+    }
+
+    /// Runs the graph and hands its outputs, which are numbers, to `read` in the graph's order, where they lie.
+    ///
+    /// # Errors
+    /// - Those of [`Self::run`].
+    pub(crate) fn run_reading<T>(
+        &self,
+        tensors: &[TensorView<'_>],
+        read: impl FnOnce(&[&[f32]]) -> Result<T>,
+    ) -> Result<T> {
+        self.run_with(tensors, |outputs| {
+            let values: Vec<_> = outputs.values().collect();
+            let floats = values.iter().map(|value| value.try_extract_tensor::<f32>().map(|(_, floats)| floats));
+            let floats: ort::Result<Vec<&[f32]>> = floats.collect();
+            read(&floats.map_err(|e| runtime_error("an output cannot be read", e))?)
+        })
+    }
+
+    fn run_with<T>(
+        &self,
+        tensors: &[TensorView<'_>],
+        read: impl FnOnce(&SessionOutputs<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.check(tensors)?;
         let values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = tensors
             .iter()
@@ -124,16 +155,12 @@ impl Session {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let session = session.session_mut();
         let failed = |e: ort::Error| runtime_error("ONNX Runtime could not run the graph", e);
-        let outputs = if self.arena == Arena::Shrink {
+        if self.arena == Arena::Shrink {
             let mut run_options = RunOptions::new().map_err(failed)?;
             run_options.set("memory.enable_memory_arena_shrinkage", "cpu:0").map_err(failed)?;
-            let outputs = session.run_with_options(values, &run_options).map_err(failed)?;
-            outputs.iter().map(|(name, value)| convert::output(name, &value)).collect::<Result<Vec<_>>>()?
-        } else {
-            let outputs = session.run(values).map_err(failed)?;
-            outputs.iter().map(|(name, value)| convert::output(name, &value)).collect::<Result<Vec<_>>>()?
-        };
-        Ok(outputs)
+            return read(&session.run_with_options(values, &run_options).map_err(failed)?);
+        }
+        read(&session.run(values).map_err(failed)?)
     }
 
     fn check(&self, tensors: &[TensorView<'_>]) -> Result<()> {
