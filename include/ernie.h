@@ -35,11 +35,13 @@
 #define ERNIE_VERSION_NUMBER 100
 #define ERNIE_VERSION_STRING "0.1.0"
 
-/* Initialisers: the struct's size, and 0 for everything else. */
+/* Initialisers: the struct's size, and the defaults: 0 for everything but what ernie_generation tells. */
 #define ERNIE_CALL_INIT \
-    { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 } }
+    { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 }, NULL }
 #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
-#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_GENERATION_INIT \
+    { sizeof(struct ernie_generation), 0, 5, 1, 1.0f, 1.0f, 1.0f, 1.0f, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
 #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_TOKENS_INIT \
     { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }
@@ -110,7 +112,7 @@
 #define ERNIE_ERROR_OUT_OF_MEMORY 12
 
 /*
- The call was cancelled; so far nothing can cancel one.
+ The call was cancelled by `ernie_cancel_signal`.
  */
 #define ERNIE_ERROR_CANCELLED 13
 
@@ -460,6 +462,57 @@
  The dot product.
  */
 #define ERNIE_SIMILARITY_DOT 1
+
+/*
+ The model ended the text.
+ */
+#define ERNIE_FINISH_END 0
+
+/*
+ It has as many tokens as it may have.
+ */
+#define ERNIE_FINISH_LENGTH 1
+
+/*
+ One of the stop strings follows.
+ */
+#define ERNIE_FINISH_STOP_STRING 2
+
+/*
+ The function that takes texts returned 0.
+ */
+#define ERNIE_FINISH_STOPPED 3
+
+/*
+ The best of several hypotheses, as the reference's script finds it.
+ */
+#define ERNIE_DECODING_BEAM 0
+
+/*
+ The likeliest token, each time.
+ */
+#define ERNIE_DECODING_GREEDY 1
+
+/*
+ By chance, as likely as the model says.
+ */
+#define ERNIE_DECODING_SAMPLE 2
+
+/*
+ Every text sees its own source: its words are the same alone and in any batch.
+ */
+#define ERNIE_SOURCE_PADDING_NONE 0
+
+/*
+ Sources are filled up to the longest of the call and words see the padding, as in batches of the reference: a text's words depend on
+ the other texts.
+ */
+#define ERNIE_SOURCE_PADDING_REFERENCE 1
+
+/*
+ Ends the calls that it was given to (`ernie_call.cancel`): they return `ERNIE_ERROR_CANCELLED`. Once signalled it stays so.
+ */
+typedef struct ernie_cancel ernie_cancel;
 
 /*
  A model, ready to run. `const` functions may be called from any number of threads at the same time.
@@ -880,6 +933,10 @@ typedef struct ernie_call {
      to them in one of these forms again (`["人物", {"竞赛名称": ["主办方", "时间"]}]`), 16 deep and 4096 names at most. Empty: the text is a prompt and its pair what is searched.
      */
     struct ernie_str schema;
+    /*
+     What ends the call from another thread; NULL = nothing. It lives as long as the call takes.
+     */
+    const struct ernie_cancel *cancel;
 } ernie_call;
 
 /*
@@ -966,7 +1023,161 @@ typedef struct ernie_model_statistics {
      Time spent in the graph, in nanoseconds.
      */
     uint64_t run_time_ns;
+    /*
+     Tokens that `ernie_generate` wrote, of all hypotheses.
+     */
+    uint64_t n_new_tokens;
+    /*
+     Bytes of keys and values that calls of `ernie_generate` hold now: 4 * layers * (key + value width) a token.
+     */
+    uint64_t cache_bytes;
+    /*
+     The most that they held.
+     */
+    uint64_t peak_cache_bytes;
 } ernie_model_statistics;
+
+/*
+ A text that was written.
+ */
+typedef struct ernie_generated {
+    /*
+     The text, as the reference's script writes tokens.
+     */
+    struct ernie_str text;
+    /*
+     Its tokens, without the one that ended it; with a stop string those up to its last.
+     */
+    const int64_t *token_ids;
+    /*
+     The number of tokens.
+     */
+    size_t n_tokens;
+    /*
+     Of beam search what hypotheses are compared by; else the logarithm of the text's probability.
+     */
+    float score;
+    /*
+     The logarithm of the text's probability, with that of its end: what is left of the model's after forbidden tokens and penalties,
+     before `temperature`, `top_k` and `top_p`.
+     */
+    float log_probability;
+    /*
+     `ERNIE_FINISH_...`: why it ends.
+     */
+    uint32_t finish;
+    /*
+     Always 0.
+     */
+    uint32_t reserved;
+} ernie_generated;
+
+/*
+ Takes a piece of the text of sequence `sequence` of input `input`: `len` bytes of UTF-8 at `text`, whole characters, which follow the
+ pieces before them, valid during the call. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
+ input), else to go on. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
+ throw.
+ */
+typedef int32_t (*ernie_text_fn)(void *user, size_t input, size_t sequence, const char *text, size_t len);
+
+/*
+ How texts are written. Initialise with `ERNIE_GENERATION_INIT`, which holds the defaults told here.
+ */
+typedef struct ernie_generation {
+    /*
+     `sizeof(ernie_generation)` in the caller's header: tells the library which fields exist.
+     */
+    uint32_t struct_size;
+    /*
+     `ERNIE_DECODING_...`: how tokens are chosen. Default: beam search.
+     */
+    uint32_t decoding;
+    /*
+     Beam search: hypotheses that are followed, from 1 to 64. Default 5, as in the reference's script.
+     */
+    uint32_t n_beams;
+    /*
+     Texts wanted for each input: the best hypotheses, or so many samples; 64 at most. Default 1.
+     */
+    uint32_t n_sequences;
+    /*
+     Beam search: hypotheses are compared by `log p / ((5 + tokens) / 6)^length_penalty`, from -10 to 10; 0 compares by `log p`. Default 1.
+     */
+    float length_penalty;
+    /*
+     Sampling: logits are divided by it; below 1 likely tokens become likelier. Above 0. Default 1.
+     */
+    float temperature;
+    /*
+     Sampling: only the likeliest tokens that together have this probability, above 0. Default 1: all.
+     */
+    float top_p;
+    /*
+     Logits of tokens that were written are divided by it, or multiplied where they are negative. Above 0. Default 1: nothing is done.
+     */
+    float repetition_penalty;
+    /*
+     Sampling: only so many of the likeliest tokens. Default 0: all.
+     */
+    uint32_t top_k;
+    /*
+     No sequence of so many tokens is written twice. Default 0: any may be.
+     */
+    uint32_t no_repeat_ngram;
+    /*
+     `ERNIE_SOURCE_PADDING_...`: what of a batch a text's words see.
+     */
+    uint32_t source_padding;
+    /*
+     Always 0.
+     */
+    uint32_t reserved;
+    /*
+     Tokens of a text at most. A source, these and one more need as many positions of the model. Default 0: 120, or a quarter of the
+     positions where that is less.
+     */
+    size_t max_new_tokens;
+    /*
+     Tokens of a text at least. Default 0.
+     */
+    size_t min_new_tokens;
+    /*
+     Sampling: the same seed gives the same text, whatever the batch. Sequences of one input differ. Default 0.
+     */
+    uint64_t seed;
+    /*
+     A text ends before any of these strings, which are not empty. Default: none.
+     */
+    const struct ernie_str *stop;
+    /*
+     The number of stop strings.
+     */
+    size_t n_stop;
+    /*
+     Ids of tokens that are not written. Default: none.
+     */
+    const int64_t *forbidden_tokens;
+    /*
+     The number of forbidden tokens.
+     */
+    size_t n_forbidden_tokens;
+    /*
+     Ids of tokens that every text begins with. Default: none.
+     */
+    const int64_t *forced_tokens;
+    /*
+     The number of forced tokens.
+     */
+    size_t n_forced_tokens;
+    /*
+     Takes pieces of texts as soon as they are certain: of beam search what all hypotheses agree on, of the best text. NULL: nobody.
+     */
+    ernie_text_fn on_text;
+    /*
+     Given to `on_text`.
+     */
+    void *user;
+} ernie_generation;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1050,6 +1261,37 @@ struct ernie_status *ernie_set_log_callback(ernie_log_fn callback,
                                             int32_t level);
 
 /*
+ A handle that is not signalled. The caller frees it. NULL where memory cannot be had.
+ */
+struct ernie_cancel *ernie_cancel_new(void);
+
+/*
+ Ends the calls that have this handle, before their next run of the graph: of generation before the next word. Calls that begin
+ later end at once; a call that has returned stays as it is. NULL is allowed. May be called from any thread at any time, also from a
+ signal handler.
+
+ # Safety
+ - `cancel` is NULL or live.
+ */
+void ernie_cancel_signal(const struct ernie_cancel *cancel);
+
+/*
+ 1 where it was signalled, else 0; 0 for NULL.
+
+ # Safety
+ - `cancel` is NULL or live.
+ */
+int32_t ernie_cancel_is_signalled(const struct ernie_cancel *cancel);
+
+/*
+ Frees a handle. NULL is allowed. Calls that were given it must have returned.
+
+ # Safety
+ - `cancel` is NULL or was not freed yet, and nobody uses it.
+ */
+void ernie_cancel_free(struct ernie_cancel *cancel);
+
+/*
  New options with their defaults. The caller frees them.
  */
 struct ernie_options *ernie_options_new(void);
@@ -1085,8 +1327,10 @@ void ernie_options_free(struct ernie_options *options);
  - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
  - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
  - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `ernie-tiny`, `ernie-m`, `ernie-m-hf`,
-   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), or `none`: `[MASK]` in a text
-   is text, as ERNIE-GEN's reference has it
+   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), `special`, or
+   `none`: `[MASK]` in a text is text, which is the default of generators of paddle-ernie, as their reference has it
+ - `attention_token`: of a generator, the token that asks for the next one: `auto` (default: `[ATTN]`, else `[MASK]`), or a token;
+   `target_type_id`: the type of the tokens that it writes: `auto` (default: 3, or the last that the model has), or a number
  - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
    `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
    for any model with `ernie_infer_tensors` only
@@ -1492,6 +1736,8 @@ struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
    Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
    most that overlap by 128.
 
+ - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix.
+
  With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 
  Errors: `INVALID_UTF8`, `TEXT_TOO_LONG`, `INVALID_ARGUMENT` (a schema that is none; no passage, no `[MASK]`, more findings than are
@@ -1655,6 +1901,46 @@ struct ernie_status *ernie_similarity(uint32_t similarity,
                                       size_t n_b,
                                       size_t n_columns,
                                       float *scores);
+
+/*
+ The texts that `ernie_generate` wrote for input `index`: `n_sequences`, the best first; with sampling in the order of their
+ numbers; with beam search fewer where there are no more hypotheses; none where the input is an error.
+
+ Errors: `INVALID_ARGUMENT` (NULL, no such input, or the call wrote no texts).
+
+ # Safety
+ - `result` is NULL or live; `generated` and `n_generated` are NULL or writable.
+ */
+struct ernie_status *ernie_result_generated(const struct ernie_result *result,
+                                            size_t index,
+                                            const struct ernie_generated **generated,
+                                            size_t *n_generated);
+
+/*
+ Writes a text for each input: its source, with its pair where it has one. `call` says how sources are tokenized
+ (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel; its other fields count for
+ nothing. `generation` says how texts are written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
+
+ `ernie_result_generated` gives the texts of each input, `ernie_result_items` the same texts with their scores. A text is the same
+ alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens` among the model's positions
+ is cut, but not below half of the positions; `ernie_result_tokens` tells what of it was used. Keys and values of all tokens are in memory
+ during the call (`ernie_model_statistics.cache_bytes`), those of texts that are done no more.
+
+ With `ERNIE_ERRORS_INPUT` an input that cannot be a source does not fail the others.
+
+ Errors: `UNSUPPORTED` (the model writes no texts), `INVALID_ARGUMENT` (a value out of its range, values that contradict each other or
+ count for another decoding, no room among the model's positions; the message names it), `CANCELLED`, `INVALID_UTF8`,
+ `TEXT_TOO_LONG`, `OUT_OF_MEMORY`, `RUNTIME`.
+
+ # Safety
+ - As `ernie_encode`; `generation` is NULL or initialised, its lists hold what their numbers say.
+ */
+struct ernie_status *ernie_generate(const struct ernie_model *model,
+                                    const struct ernie_input *inputs,
+                                    size_t n_inputs,
+                                    const struct ernie_call *call,
+                                    const struct ernie_generation *generation,
+                                    struct ernie_result **result);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -25,6 +25,7 @@ pub mod error;
 #[cfg(feature = "test-hooks")]
 #[doc(hidden)]
 pub mod fuzz;
+mod generate;
 mod graph;
 mod heads;
 mod kernels;

@@ -19,6 +19,7 @@ fn generate(root: &Path) -> String {
         "status",
         "library",
         "input",
+        "cancel",
         "call",
         "options",
         "tensor",
@@ -28,6 +29,8 @@ fn generate(root: &Path) -> String {
         "tokenizer",
         "model",
         "vectors",
+        "generated",
+        "generate",
     ] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
@@ -51,11 +54,13 @@ fn version_macros() -> String {
 }
 
 fn initialisers() -> String {
-    "/* Initialisers: the struct's size, and 0 for everything else. */\n\
+    "/* Initialisers: the struct's size, and the defaults: 0 for everything but what ernie_generation tells. */\n\
      #define ERNIE_CALL_INIT \\\n    \
-     { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 } }\n\
+     { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 }, NULL }\n\
      #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_GENERATION_INIT \\\n    \
+     { sizeof(struct ernie_generation), 0, 5, 1, 1.0f, 1.0f, 1.0f, 1.0f, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }\n\
      #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_TOKENS_INIT \\\n    \
      { sizeof(struct ernie_tokens), 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, { 0, 0 }, { 0, 0 }, 0, 0, 0 }"

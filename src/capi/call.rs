@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::boundary;
+use super::cancel::ernie_cancel;
 use super::input::ernie_str;
 use crate::error::{Error, Result};
 use crate::options::Problem;
@@ -160,6 +161,8 @@ pub struct ernie_call {
     /// Extraction: what is looked for, as JSON: a name, a list of names and objects, or an object of names with what belongs
     /// to them in one of these forms again (`["人物", {"竞赛名称": ["主办方", "时间"]}]`), 16 deep and 4096 names at most. Empty: the text is a prompt and its pair what is searched.
     pub schema: ernie_str,
+    /// What ends the call from another thread; NULL = nothing. It lives as long as the call takes.
+    pub cancel: *const ernie_cancel,
 }
 
 fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
@@ -237,6 +240,8 @@ pub(super) unsafe fn read_with_errors(call: *const ernie_call) -> Result<(Call, 
         max_question_tokens: (call.max_question_tokens > 0).then_some(call.max_question_tokens),
         candidates,
         schema,
+        // SAFETY: NULL or live, by the caller's obligation.
+        cancel: unsafe { call.cancel.as_ref() }.map(|handle| Arc::clone(&handle.cancel)),
     };
     Ok((read, errors))
 }

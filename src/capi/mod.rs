@@ -10,6 +10,9 @@
 
 pub mod boundary;
 pub mod call;
+pub mod cancel;
+pub mod generate;
+pub mod generated;
 pub mod input;
 pub mod library;
 pub mod model;

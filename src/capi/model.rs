@@ -73,6 +73,12 @@ pub struct ernie_model_statistics {
     pub n_padding_tokens: u64,
     /// Time spent in the graph, in nanoseconds.
     pub run_time_ns: u64,
+    /// Tokens that `ernie_generate` wrote, of all hypotheses.
+    pub n_new_tokens: u64,
+    /// Bytes of keys and values that calls of `ernie_generate` hold now: 4 * layers * (key + value width) a token.
+    pub cache_bytes: u64,
+    /// The most that they held.
+    pub peak_cache_bytes: u64,
 }
 
 impl ernie_model {
@@ -217,6 +223,9 @@ pub unsafe extern "C" fn ernie_model_stats(
             n_tokens: stats.n_tokens,
             n_padding_tokens: stats.n_padding_tokens,
             run_time_ns: stats.run_time_ns,
+            n_new_tokens: stats.n_new_tokens,
+            cache_bytes: stats.cache_bytes,
+            peak_cache_bytes: stats.peak_cache_bytes,
         };
         // SAFETY: the caller's obligation.
         unsafe { boundary::sized_output(statistics, filled, "statistics") }
@@ -264,6 +273,8 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///   of the schema's first name with the text, and tell what of it was searched.
 ///   Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
 ///   most that overlap by 128.
+///
+/// - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix.
 ///
 /// With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 ///

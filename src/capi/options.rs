@@ -62,8 +62,10 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
 /// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
 /// - `tokenizer`: `auto` (default), `ernie`, `bert`, `bert-fast`, `bert-paddlenlp`, `ernie-tiny`, `ernie-m`, `ernie-m-hf`,
-///   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), or `none`: `[MASK]` in a text
-///   is text, as ERNIE-GEN's reference has it
+///   `tokenizer.json`; `lowercase`: `auto` (default), `on`, `off`; `mask_token`: `auto` (default), `special`, or
+///   `none`: `[MASK]` in a text is text, which is the default of generators of paddle-ernie, as their reference has it
+/// - `attention_token`: of a generator, the token that asks for the next one: `auto` (default: `[ATTN]`, else `[MASK]`), or a token;
+///   `target_type_id`: the type of the tokens that it writes: `auto` (default: 3, or the last that the model has), or a number
 /// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
 ///   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
 ///   for any model with `ernie_infer_tensors` only

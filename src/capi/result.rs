@@ -3,11 +3,12 @@
 use std::ffi::c_char;
 
 use super::boundary::{self, fallible, infallible};
+use super::generated::ernie_generated;
 use super::input::ernie_str;
 use super::status::{ERNIE_OK, code_of, ernie_status};
 use super::tensor::{OutputTensor, ernie_tensor};
 use crate::error::{Error, Result};
-use crate::pipeline::{Item, Output};
+use crate::pipeline::{Generated, Item, Output};
 use crate::tensor::Matrix;
 use crate::tokenize::Encoding;
 
@@ -67,10 +68,13 @@ pub struct ernie_result {
     token_vectors: Vec<Matrix>,
     tensors: Vec<Vec<OutputTensor>>,
     texts: Vec<ernie_str>,
+    pub(super) generated: Vec<Vec<ernie_generated>>,
     /// Code and message of each input; empty unless they were asked for.
     errors: Vec<(i32, ernie_str)>,
     /// The bytes that items and texts point to, each NUL-terminated.
     _strings: Vec<Box<[u8]>>,
+    /// The tokens that generated texts point to.
+    _token_ids: Vec<Vec<i64>>,
 }
 
 impl ernie_result {
@@ -83,6 +87,8 @@ impl ernie_result {
             None => (ERNIE_OK, ernie_str::EMPTY),
         };
         let errors = output.errors.iter().map(error).collect();
+        let of_input = |texts: &Vec<Generated>| texts.iter().map(|text| strings.generated(text)).collect();
+        let generated: Vec<Vec<ernie_generated>> = output.generated.iter().map(of_input).collect();
         Box::into_raw(Box::new(Self {
             n_inputs,
             encodings: output.encodings,
@@ -91,8 +97,10 @@ impl ernie_result {
             token_vectors: output.token_vectors,
             tensors: output.raw_outputs.into_iter().map(|t| t.into_iter().map(OutputTensor::new).collect()).collect(),
             texts: Vec::new(),
+            generated,
             errors,
             _strings: strings.bytes,
+            _token_ids: strings.token_ids,
         }))
     }
 
@@ -113,21 +121,24 @@ impl ernie_result {
             token_vectors: Vec::new(),
             tensors: Vec::new(),
             texts,
+            generated: Vec::new(),
             errors: Vec::new(),
             _strings: strings.bytes,
+            _token_ids: Vec::new(),
         }))
     }
 }
 
 /// Texts with a NUL byte after each, which stay where they are.
 #[derive(Default)]
-struct Strings {
+pub(super) struct Strings {
     bytes: Vec<Box<[u8]>>,
+    pub(super) token_ids: Vec<Vec<i64>>,
     last: Vec<(String, ernie_str)>,
 }
 
 impl Strings {
-    fn add(&mut self, text: &str) -> ernie_str {
+    pub(super) fn add(&mut self, text: &str) -> ernie_str {
         if text.is_empty() {
             return ernie_str::EMPTY;
         }

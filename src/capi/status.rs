@@ -32,7 +32,7 @@ pub const ERNIE_ERROR_PROVIDER_UNAVAILABLE: i32 = 10;
 pub const ERNIE_ERROR_RUNTIME: i32 = 11;
 /// Memory could not be had.
 pub const ERNIE_ERROR_OUT_OF_MEMORY: i32 = 12;
-/// The call was cancelled; so far nothing can cancel one.
+/// The call was cancelled by `ernie_cancel_signal`.
 pub const ERNIE_ERROR_CANCELLED: i32 = 13;
 /// A bug in this library, caught before it reached the caller.
 pub const ERNIE_ERROR_INTERNAL: i32 = 14;

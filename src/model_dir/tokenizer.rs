@@ -107,12 +107,12 @@ impl TokenizerSpec {
     /// * [`Error::InvalidArgument`]: an option that a `tokenizer.json` does not have.
     pub fn with_options(dir: &Path, options: &Options) -> Result<Self> {
         let mut spec = Self::from_dir(dir, options.tokenizer)?;
-        let overruled = [("lowercase", options.lowercase.is_some()), ("mask_token", !options.mask_token)];
+        let overruled = [("lowercase", options.lowercase.is_some()), ("mask_token", options.mask_token == Some(false))];
         if let (Scheme::TokenizerJson, Some((key, _))) = (spec.scheme, overruled.iter().find(|(_, set)| *set)) {
             return Err(Error::argument(format!("option {key} is not for tokenizer.json, which says it itself")));
         }
         spec.lowercase = options.lowercase.unwrap_or(spec.lowercase);
-        spec.mask = spec.mask.filter(|_| options.mask_token);
+        spec.mask = spec.mask.filter(|_| options.mask_token != Some(false));
         Ok(spec)
     }
 

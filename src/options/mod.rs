@@ -50,9 +50,15 @@ pub struct Options {
     pub tokenizer: Option<Scheme>,
     /// Whether texts are lower-cased, where the directory is overruled. Key `lowercase`: `auto` (default), `on`, `off`.
     pub lowercase: Option<bool>,
-    /// Whether the tokenizer has a `[MASK]`; ERNIE-GEN's reference opens its without one, so that `[MASK]` in a text is text.
-    /// Key `mask_token`: `auto` (default), `none`.
-    pub mask_token: bool,
+    /// Whether the tokenizer has a `[MASK]`, where that is overruled. Key `mask_token`: `auto` (default: as the directory says,
+    /// but none for generators of paddle-ernie, whose reference takes `[MASK]` in a source for text), `special`, `none`.
+    pub mask_token: Option<bool>,
+    /// Of a generator: the token that asks for the next word. Key `attention_token`: a token, default `auto`: `[ATTN]`, else
+    /// `[MASK]`.
+    pub attention_token: Option<String>,
+    /// Of a generator: the type of tokens that it writes. Key `target_type_id`: a number, default `auto`: 3, or the last that
+    /// the model has.
+    pub target_type_id: Option<usize>,
     /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
     pub task: Option<Task>,
     /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
@@ -95,7 +101,9 @@ impl Default for Options {
             special_tokens_in_text: SpecialTokensInText::Recognize,
             tokenizer: None,
             lowercase: None,
-            mask_token: true,
+            mask_token: None,
+            attention_token: None,
+            target_type_id: None,
             task: None,
             problem: None,
             weights: None,
@@ -131,7 +139,9 @@ pub const KEYS: &[(&str, &str)] = &[
     ("special_tokens", "recognize or plain"),
     ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp, ernie-tiny, ernie-m, ernie-m-hf or tokenizer.json"),
     ("lowercase", "auto, on or off"),
-    ("mask_token", "auto or none"),
+    ("mask_token", "auto, special or none"),
+    ("attention_token", "auto, or the token that asks a generator for the next word"),
+    ("target_type_id", "auto, or the type of tokens that a generator writes, from 0"),
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
@@ -185,11 +195,19 @@ impl Options {
             }
             "tokenizer" => self.set_tokenizer(value),
             "lowercase" => auto_or(value, &[("on", true), ("off", false)], &mut self.lowercase),
-            "mask_token" => choose(value, &[("auto", true), ("none", false)], &mut self.mask_token),
+            "mask_token" => auto_or(value, &[("special", true), ("none", false)], &mut self.mask_token),
+            "attention_token" => match value {
+                "auto" => Some(self.attention_token = None),
+                _ => set_text(value, &mut self.attention_token),
+            },
+            "target_type_id" => match value {
+                "auto" => Some(self.target_type_id = None),
+                _ => value.parse().ok().map(|id| self.target_type_id = Some(id)),
+            },
             "task" => auto_or(value, Task::ALL, &mut self.task),
             "problem" => auto_or(value, Problem::ALL, &mut self.problem),
-            "weights" => set_path(value, &mut self.weights),
-            "labels" => set_path(value, &mut self.labels),
+            "weights" => set_text(value, &mut self.weights),
+            "labels" => set_text(value, &mut self.labels),
             "average_layers" => parse(value, |n| *n > 0, &mut self.average_layers),
             "attention_mask" => {
                 let values = [("reference", AttentionMask::Reference), ("all", AttentionMask::All)];
@@ -245,7 +263,8 @@ fn parse<T: std::str::FromStr>(value: &str, allowed: impl Fn(&T) -> bool, target
     value.parse().ok().filter(allowed).map(|parsed| *target = parsed)
 }
 
-fn set_path(value: &str, target: &mut Option<String>) -> Option<()> {
+/// A text that is not empty.
+fn set_text(value: &str, target: &mut Option<String>) -> Option<()> {
     (!value.is_empty() && !value.contains('\0')).then(|| *target = Some(value.to_owned()))
 }
 
@@ -331,6 +350,8 @@ mod tests {
             ("tokenizer", "bert"),
             ("lowercase", "off"),
             ("mask_token", "none"),
+            ("attention_token", "[ATTN]"),
+            ("target_type_id", "1"),
             ("task", "tensors"),
             ("problem", "regression"),
             ("graph", "a.onnx"),

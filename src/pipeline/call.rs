@@ -1,8 +1,10 @@
 //! What a call takes and gives, in plain data.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::generate::Finish;
 use crate::heads::Item;
 use crate::heads::embed::{Normalize, Pooling};
 use crate::heads::schema::Schema;
@@ -126,6 +128,48 @@ pub struct Call {
     pub schema: Option<Arc<Schema>>,
     /// In which language prompts are put together.
     pub schema_language: SchemaLanguage,
+    /// By what another thread ends the call.
+    pub cancel: Option<Arc<Cancel>>,
+}
+
+impl Call {
+    /// Whether the call may go on.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        if self.cancel.as_ref().is_some_and(|cancel| cancel.is_signalled()) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Ends calls that were given it, before their next run of the graph. Once signalled it stays so.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    /// Ends the calls.
+    pub fn signal(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was signalled.
+    #[must_use]
+    pub fn is_signalled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A text that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// The text, by the rule of the reference's script.
+    pub text: String,
+    /// Its tokens, without the one that ends it.
+    pub token_ids: Vec<i64>,
+    /// By what sequences of an input are compared: `log_probability / ((5 + tokens) / 6)^length_penalty` of beam search, else the
+    /// logarithm itself.
+    pub score: f32,
+    /// The logarithm of its probability, of the token that ends it too.
+    pub log_probability: f32,
+    /// Why it ends.
+    pub finish: Finish,
 }
 
 /// What a call gives. Vectors of vectors have one entry per text, in the caller's order, or none at all.
@@ -141,6 +185,8 @@ pub struct Output {
     pub token_vectors: Vec<Matrix>,
     /// The graph's outputs for each encoding alone: a leading dimension of 1, padding removed.
     pub raw_outputs: Vec<Vec<Tensor>>,
+    /// What was written for each text.
+    pub generated: Vec<Vec<Generated>>,
     /// What is wrong with each text; empty unless errors were asked for by text.
     pub errors: Vec<Option<Error>>,
 }
@@ -158,4 +204,10 @@ pub struct Stats {
     pub n_padding_tokens: u64,
     /// Time spent in the graph, in nanoseconds.
     pub run_time_ns: u64,
+    /// Tokens that were written, of all hypotheses.
+    pub n_new_tokens: u64,
+    /// Bytes of keys and values that calls hold now.
+    pub cache_bytes: u64,
+    /// The most that they held.
+    pub peak_cache_bytes: u64,
 }

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::{Call, Layout, Model};
 use crate::error::{Error, Result};
@@ -71,7 +70,9 @@ impl Model {
         if call.with_raw_outputs {
             raw_outputs.resize_with(encodings.len(), Vec::new);
         }
+        call.check_cancelled()?;
         let mut collect = |index: usize, outputs: &TextOutputs<'_>| {
+            call.check_cancelled()?;
             if call.with_raw_outputs {
                 raw_outputs[index] = outputs.tensors()?;
             }
@@ -97,12 +98,7 @@ impl Model {
     }
 
     pub(super) fn timed_run(&self, views: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
-        let start = Instant::now();
-        let tensors = self.session.run(views)?;
-        let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counters.run_time_ns.fetch_add(elapsed, Ordering::Relaxed);
-        self.counters.n_runs.fetch_add(1, Ordering::Relaxed);
-        Ok(tensors)
+        self.timed(|| self.session.run(views))
     }
 }
 

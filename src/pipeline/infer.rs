@@ -1,7 +1,7 @@
 //! Texts -> what the model's task gives.
 
 use super::forward::Wanted;
-use super::{Call, Input, Model, Output};
+use super::{Call, Generation, Input, Model, Output};
 use crate::error::{Error, Result};
 use crate::options::Task;
 use crate::tokenize::{Encoding, Truncation};
@@ -13,6 +13,7 @@ impl Model {
     /// - Token classification: entities, or the labels of words.
     /// - Reading comprehension (text = question, pair = passage): answers, best first.
     /// - Cloze: the likeliest words of every `[MASK]`.
+    /// - Generation: the text that [`Self::generate`] writes by default.
     /// - Extraction: what the call's schema names, or what the text (a prompt) names in its pair.
     ///
     /// # Errors
@@ -32,7 +33,8 @@ impl Model {
             Task::Encoder | Task::DualEncoder | Task::Generation | Task::Tensors if call.with_raw_outputs => {
                 self.infer_raw(self.tokenize_by(inputs, call, Truncation::Truncate)?, call)
             }
-            Task::Encoder | Task::DualEncoder | Task::Generation | Task::Tensors => Err(Error::Unsupported(format!(
+            Task::Generation => self.generate(inputs, call, &Generation::default(), None),
+            Task::Encoder | Task::DualEncoder | Task::Tensors => Err(Error::Unsupported(format!(
                 "task {} gives no answers to texts; encode gives vectors, and raw outputs (ERNIE_OUTPUT_RAW, --raw) what \
                  the head gives",
                 self.task.name()

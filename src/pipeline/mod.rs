@@ -13,6 +13,8 @@ pub mod export;
 mod extract;
 mod findings;
 mod forward;
+mod generate;
+mod generator;
 mod infer;
 mod network;
 mod open;
@@ -22,6 +24,7 @@ mod rank;
 mod tag;
 mod tolerant;
 mod windows;
+mod writing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +33,16 @@ use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
 use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
+use crate::generate::cache::Gauge;
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
-pub use call::{AnswerSpan, Call, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
+pub use call::{AnswerSpan, Call, Cancel, Generated, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
 pub use encodings::{encode_all, encode_options};
+pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
 pub use rank::rank_vectors;
 
+pub use crate::generate::{Decoding, Finish, Generation, MOST_ROWS_OF_A_TEXT, SourcePadding};
 pub use crate::heads::Item;
 pub use crate::heads::embed::{Normalize, Pooling};
 pub use crate::heads::schema::{Schema, SchemaNode};
@@ -55,6 +61,8 @@ struct Counters {
     n_tokens: AtomicU64,
     n_padding_tokens: AtomicU64,
     run_time_ns: AtomicU64,
+    n_new_tokens: AtomicU64,
+    cache: Arc<Gauge>,
 }
 
 /// A model, ready to run.
@@ -91,6 +99,8 @@ struct NetworkLayout {
     output_infos: Vec<TensorInfo>,
     budget: Budget,
     loaded: Arc<network::Loaded>,
+    /// What writes texts, where the head and the tokenizer are there.
+    generator: Option<generator::Generator>,
 }
 
 impl NetworkLayout {
@@ -224,6 +234,9 @@ impl Model {
             n_tokens: get(&self.counters.n_tokens),
             n_padding_tokens: get(&self.counters.n_padding_tokens),
             run_time_ns: get(&self.counters.run_time_ns),
+            n_new_tokens: get(&self.counters.n_new_tokens),
+            cache_bytes: self.counters.cache.now(),
+            peak_cache_bytes: self.counters.cache.most(),
         }
     }
 

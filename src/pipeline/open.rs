@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::generator::Generator;
 use super::network::{self, Loaded};
 use super::{Counters, Layout, Model, NetworkLayout};
-use crate::architecture::{Architecture, Head};
+use crate::architecture::{Architecture, Head, OutputNames};
 use crate::batch::Policy;
 use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
@@ -77,12 +78,19 @@ impl Model {
         let architecture = &loaded.architecture;
         check_labels(&mut spec, architecture, options)?;
         spec.dimensions = Dimensions::from(architecture);
+        let is_seed = architecture.output_names == OutputNames::PaddleErnie;
+        if let (Head::Generator, true, None, Ok(tokenizer)) =
+            (architecture.head, is_seed, options.mask_token, &mut spec.tokenizer)
+        {
+            tokenizer.mask = None;
+        }
         let tokenizer = open_tokenizer(&spec, options)?;
         check_averaged(architecture, options)?;
         let graph = loaded.build(options.average_layers);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
         let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
-        let network = NetworkLayout::new(&loaded, graph, options);
+        let generator = Generator::open(&loaded, &tokenizer, path, options)?;
+        let network = NetworkLayout::new(&loaded, graph, generator, options);
         let binding = wants_texts.then(|| network_binding(&network));
         let task = if wants_texts { task_of_head(architecture.head) } else { Task::Tensors };
         name_missing_labels(&mut spec, task, binding.as_ref());
@@ -95,7 +103,7 @@ impl Model {
 }
 
 impl NetworkLayout {
-    fn new(loaded: &Arc<Loaded>, graph: BuiltGraph, options: &Options) -> Self {
+    fn new(loaded: &Arc<Loaded>, graph: BuiltGraph, generator: Option<Generator>, options: &Options) -> Self {
         let inputs = network_inputs(&loaded.architecture).map(|(_, name)| TensorInfo {
             name: name.to_owned(),
             element_type: Some(ElementType::I64),
@@ -112,6 +120,7 @@ impl NetworkLayout {
             outputs: graph.outputs,
             budget: Budget { max_texts: options.max_rows.max(1), max_tokens: options.max_batch_tokens },
             loaded: loaded.clone(),
+            generator,
         }
     }
 }

@@ -87,7 +87,7 @@ fn is_of_text(error: &Error) -> bool {
 }
 
 /// The error of a text that was alone, with its index among all.
-fn moved(error: Error, index: usize) -> Error {
+pub(super) fn moved(error: Error, index: usize) -> Error {
     const ALONE: &str = "input 0: ";
     let stripped = told(error, |text| text.strip_prefix(ALONE).unwrap_or(text).to_owned());
     of_input(stripped, index)

@@ -10,6 +10,7 @@
 )]
 
 mod data;
+mod generation;
 mod pairs;
 mod spans;
 #[path = "../support/mod.rs"]
@@ -24,6 +25,7 @@ const KINDS: &[Kind] = &[
     ("04, 08d, 08f, 09f spans", spans::all),
     ("05, 08e, 09c cloze", words::cloze),
     ("08j, 08k, 09g pairs", pairs::all),
+    ("06 generation", generation::all),
 ];
 
 #[test]

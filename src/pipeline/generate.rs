@@ -1,0 +1,246 @@
+//! Sources -> texts that are written word by word.
+//!
+//! Texts are read in as long as there is room for their rows, written together a word at a time, and leave when they are done;
+//! others take their place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::encodings::{encode_all, encode_options, of_input};
+use super::generator::{Generator, Step, StepRow};
+use super::writing::Writing;
+use super::{Call, Generated, Generation, Input, Layout, Model, NetworkLayout, Output, SourcePadding};
+use crate::error::{Error, Result};
+use crate::generate::cache::Cache;
+use crate::generate::search::Search;
+use crate::heads::Item;
+use crate::model_dir::limit_tokens;
+use crate::tokenize::{Encoding, Texts, Truncation};
+
+/// A piece of a text, which follows the pieces before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The index of the input in the call.
+    pub input: usize,
+    /// Which of the sequences of that input.
+    pub sequence: usize,
+    /// Whole characters.
+    pub text: &'a str,
+}
+
+/// Takes pieces of texts as soon as they are certain; `false` ends that sequence, with beam search all of its input.
+pub type OnText<'a> = dyn FnMut(Piece<'_>) -> bool + 'a;
+
+/// The token of padding, whose number of the others is where the first word's position lies.
+const PADDING: i64 = 0;
+
+impl Model {
+    /// Writes a text for each input (its source; a pair goes with it): [`Output::generated`], and the first of each as
+    /// [`Output::items`]. A text is the same alone and in any batch, unless [`SourcePadding::Reference`] is asked for.
+    ///
+    /// Sources that leave no room for `max_new_tokens` among the model's positions are cut, but not below half of the
+    /// positions.
+    ///
+    /// # Errors
+    /// - [`Error::Unsupported`]: the model writes no texts.
+    /// - [`Error::InvalidArgument`]: settings that contradict each other, or that leave no room among the model's positions; the
+    ///   message names the limit, and the input where it is that one's.
+    /// - [`Error::Cancelled`]: the call was cancelled; nothing of it is left.
+    /// - Those of [`Self::tokenize`], [`Error::Runtime`], [`Error::OutOfMemory`].
+    pub fn generate(
+        &self,
+        inputs: &[Input<'_>],
+        call: &Call,
+        settings: &Generation,
+        on_text: Option<&mut OnText<'_>>,
+    ) -> Result<Output> {
+        call.check_cancelled()?;
+        let room = self.room(call, settings)?;
+        let sources = self.sources(inputs, call, settings, &room)?;
+        self.write_all(sources, inputs.len(), call, settings, &room, on_text)
+    }
+
+    /// The same with an entry of [`Output::errors`] for each text; a text that cannot be a source is not written.
+    ///
+    /// # Errors
+    /// - What no text could change, and [`Error::Runtime`].
+    pub fn generate_each(
+        &self,
+        inputs: Vec<Result<Input<'_>>>,
+        call: &Call,
+        settings: &Generation,
+        on_text: Option<&mut OnText<'_>>,
+    ) -> Result<Output> {
+        call.check_cancelled()?;
+        let room = self.room(call, settings)?;
+        let n_inputs = inputs.len();
+        let (mut sources, mut errors) = (Vec::new(), Vec::with_capacity(n_inputs));
+        for (index, input) in inputs.into_iter().enumerate() {
+            let read = input.and_then(|input| {
+                let made = self.sources(&[input], call, settings, &room);
+                made.map_err(|error| super::tolerant::moved(error, index))
+            });
+            match read {
+                Ok(encodings) => {
+                    sources.extend(encodings.into_iter().map(|encoding| Encoding { input: index, ..encoding }));
+                    errors.push(None);
+                }
+                Err(error) => errors.push(Some(error)),
+            }
+        }
+        let mut output = self.write_all(sources, n_inputs, call, settings, &room, on_text)?;
+        let failed = errors.iter().enumerate().filter(|(_, error)| error.is_some());
+        output.encodings.extend(failed.map(|(input, _)| Encoding { input, ..Encoding::default() }));
+        output.encodings.sort_by_key(|encoding| encoding.input);
+        output.errors = errors;
+        Ok(output)
+    }
+
+    fn generator(&self) -> Result<(&NetworkLayout, &Generator)> {
+        if let Layout::Packed(network) = &self.layout
+            && let Some(generator) = &network.generator
+        {
+            return Ok((network, generator));
+        }
+        let reason = match (&self.layout, self.task) {
+            (Layout::Padded(_), super::Task::Generation) => "it is a graph, which keeps nothing between words",
+            _ => "it has no head that does",
+        };
+        Err(Error::Unsupported(format!("a model for task {} writes no texts: {reason}", self.task.name())))
+    }
+
+    /// Checks what no text could change.
+    fn room(&self, call: &Call, settings: &Generation) -> Result<Room> {
+        let (network, generator) = self.generator()?;
+        settings.check(network.architecture().vocab_size, generator.end)?;
+        let n_positions = network.architecture().max_tokens();
+        let least = self.tokenizer()?.n_added_tokens(Texts::Single);
+        let most_new = n_positions.saturating_sub(least + 1);
+        let default = (n_positions / 4).clamp(1, 120).max(settings.min_new_tokens).max(settings.forced_tokens.len());
+        let max_new_tokens = settings.max_new_tokens.unwrap_or(default);
+        if max_new_tokens > most_new {
+            let name = if settings.max_new_tokens.is_some() { "max_new_tokens" } else { "min_new_tokens" };
+            return Err(Error::argument(format!(
+                "generation: {name} is {max_new_tokens}: of the model's {n_positions} positions the shortest source leaves {most_new}"
+            )));
+        }
+        if call.with_token_vectors || call.with_raw_outputs {
+            let reason = "generation gives no vectors of tokens and no raw outputs (ernie_infer and ernie_encode do)";
+            return Err(Error::argument(reason));
+        }
+        let left = (n_positions - 1 - max_new_tokens).max(n_positions / 2);
+        let wanted = limit_tokens(call.max_tokens, self.max_tokens)?.unwrap_or(left);
+        let mut options =
+            encode_options(&self.options, &Call { max_tokens: None, ..call.clone() }, None, Truncation::Truncate)?;
+        if options.truncation == Truncation::Windows {
+            return Err(Error::argument("truncation windows gives several sources of a text, generation wants one"));
+        }
+        options.max_tokens = Some(wanted.min(left));
+        Ok(Room { max_new_tokens, n_positions, options })
+    }
+
+    fn sources(&self, inputs: &[Input<'_>], call: &Call, settings: &Generation, room: &Room) -> Result<Vec<Encoding>> {
+        let encodings = encode_all(self.tokenizer()?, inputs, &room.options, self.options.n_threads)?;
+        self.check_encodings(&encodings)?;
+        call.check_cancelled()?;
+        let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
+        for encoding in &encodings {
+            let n_source = if settings.source_padding == SourcePadding::Reference { longest } else { encoding.len() };
+            let needed = n_source + room.max_new_tokens + 1;
+            if needed > room.n_positions {
+                let reason = format!(
+                    "{n_source} tokens and {} new ones need {needed} positions, the model has {}",
+                    room.max_new_tokens, room.n_positions
+                );
+                return Err(of_input(Error::argument(reason), encoding.input));
+            }
+        }
+        Ok(encodings)
+    }
+
+    fn write_all(
+        &self,
+        encodings: Vec<Encoding>,
+        n_inputs: usize,
+        call: &Call,
+        settings: &Generation,
+        room: &Room,
+        mut on_text: Option<&mut OnText<'_>>,
+    ) -> Result<Output> {
+        let (network, generator) = self.generator()?;
+        let tokenizer = self.tokenizer()?;
+        let gauge = Arc::clone(&self.counters.cache);
+        let mut cache = Cache::new(generator.entry_size, gauge);
+        let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
+        let as_source = |encoding: &Encoding| {
+            let (mut input_ids, mut token_type_ids) = (encoding.input_ids.clone(), encoding.token_type_ids.clone());
+            if settings.source_padding == SourcePadding::Reference {
+                input_ids.resize(longest, PADDING);
+                token_type_ids.resize(longest, 0);
+            }
+            Encoding { input_ids, token_type_ids, ..Encoding::default() }
+        };
+        let mut waiting: VecDeque<&Encoding> = encodings.iter().collect();
+        let mut active: Vec<Writing<'_>> = Vec::new();
+        let mut generated: Vec<Vec<Generated>> = vec![Vec::new(); n_inputs];
+        let mut step = Step::default();
+        while !(active.is_empty() && waiting.is_empty()) {
+            call.check_cancelled()?;
+            let n_free = self.options.max_rows.saturating_sub(active.len() * settings.n_rows()) / settings.n_rows();
+            let n_new = n_free.max(usize::from(active.is_empty())).min(waiting.len());
+            if n_new > 0 {
+                let joining: Vec<&Encoding> = waiting.drain(..n_new).collect();
+                let sources: Vec<Encoding> = joining.iter().map(|encoding| as_source(encoding)).collect();
+                let entries = generator.read_sources(self, network, &sources, &mut cache)?;
+                for (encoding, entries) in joining.into_iter().zip(entries) {
+                    let search = Search::new(settings, generator.end, room.max_new_tokens, generator.n_words);
+                    let first_position = encoding.input_ids.iter().filter(|id| **id != PADDING).count();
+                    let start = generator.start;
+                    let mut writing = Writing::new(encoding.input, settings, tokenizer, search, start, first_position);
+                    writing.set_source(entries);
+                    active.push(writing);
+                }
+                call.check_cancelled()?;
+            }
+            let rows: Vec<StepRow<'_>> = active.iter().flat_map(Writing::rows).collect();
+            let n_rows = rows.len();
+            generator.step(self, network, &rows, &cache, &mut step)?;
+            let entries = cache.take(n_rows)?;
+            for (entry, numbers) in entries.iter().zip(step.entries.chunks_exact(generator.entry_size)) {
+                cache.write(*entry, 0, numbers);
+            }
+            let logits: Vec<&[f32]> = step.logits.chunks_exact(step.logits.len() / n_rows.max(1)).collect();
+            let mut first = 0;
+            let mut still = Vec::with_capacity(active.len());
+            for mut writing in active {
+                let end = first + writing.rows().count();
+                let unseen = writing.advance(&entries[first..end], &logits[first..end])?;
+                first = end;
+                cache.give_back(unseen);
+                writing.tell(&mut on_text)?;
+                if writing.is_done() {
+                    generated[writing.input] = writing.finish(&mut on_text)?;
+                    cache.give_back(writing.into_entries());
+                } else {
+                    still.push(writing);
+                }
+            }
+            active = still;
+        }
+        let item = |(id, sequence): (usize, &Generated)| Item {
+            id: id as i64,
+            score: sequence.score,
+            text: sequence.text.clone(),
+            ..Item::default()
+        };
+        let items = generated.iter().map(|sequences| sequences.iter().enumerate().map(item).collect()).collect();
+        Ok(Output { encodings, items, generated, ..Output::default() })
+    }
+}
+
+/// How long sources and texts may be.
+struct Room {
+    max_new_tokens: usize,
+    n_positions: usize,
+    options: crate::tokenize::EncodeOptions,
+}

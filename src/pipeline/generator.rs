@@ -1,0 +1,255 @@
+//! A generator's graphs: sources and steps, over keys and values that stay where they are.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::network::Loaded;
+use super::{Model, NetworkLayout};
+use crate::architecture::Head;
+use crate::batch::rows::{PackedRows, pack};
+use crate::error::{Error, Result};
+use crate::generate::cache::Cache;
+use crate::graph::generator::layer_size;
+use crate::options::Options;
+use crate::session::Session;
+use crate::tensor::{TensorDataRef, TensorView};
+use crate::tokenize::{Encoding, Tokenizer};
+
+/// Tokens that a step feeds for each row.
+const TOKENS_OF_A_ROW: usize = 2;
+
+/// The sessions of a generator, and the tokens that its steps are made of.
+#[derive(Debug)]
+pub(super) struct Generator {
+    source: Session,
+    step: Session,
+    /// What is fed before the first word.
+    pub(super) start: i64,
+    /// What ends a text.
+    pub(super) end: i64,
+    /// What asks for the next word.
+    attention_token: i64,
+    target_type_id: i64,
+    /// Words that the tokenizer knows.
+    pub(super) n_words: usize,
+    /// Numbers of an entry of the cache.
+    pub(super) entry_size: usize,
+    layer_size: usize,
+    /// Numbers of a layer's key.
+    key_size: usize,
+}
+
+/// A row of a step.
+pub(super) struct StepRow<'a> {
+    /// The token that was written last.
+    pub(super) previous: i64,
+    /// Its position.
+    pub(super) position: usize,
+    /// The entries it sees: those of the source, and of the tokens before it.
+    pub(super) entries: [&'a [usize]; 2],
+}
+
+/// What a step gives: for each row logits, and the entry of the token that was fed.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    pub(super) logits: Vec<f32>,
+    pub(super) entries: Vec<f32>,
+}
+
+impl Generator {
+    /// Opens the graphs, where the network has the head and there is a tokenizer.
+    ///
+    /// # Errors
+    /// - [`Error::InvalidArgument`]: an option names a token or type that the model lacks.
+    /// - [`Error::Unsupported`]: the vocabulary has no token that asks for the next word, or none that ends a text.
+    /// - Those of [`Session::open_built`].
+    pub(super) fn open(
+        loaded: &Arc<Loaded>,
+        tokenizer: &std::result::Result<Arc<Tokenizer>, String>,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Option<Self>> {
+        let architecture = &loaded.architecture;
+        let (Head::Generator, Ok(tokenizer)) = (architecture.head, tokenizer) else { return Ok(None) };
+        let attention_token = attention_token(tokenizer, options)?;
+        let special = tokenizer.special_ids();
+        let (Some(start), Some(end)) = (special.cls, special.sep) else {
+            let reason = format!("{}: the vocabulary lacks [CLS] or [SEP], which begin and end a text", path.display());
+            return Err(Error::Unsupported(reason));
+        };
+        let n_types = architecture.n_token_types;
+        if let Some(id) = options.target_type_id.filter(|id| *id >= n_types) {
+            return Err(Error::argument(format!("option target_type_id is {id}, the model has {n_types} token types")));
+        }
+        let open = |graph: crate::graph::network::BuiltGraph| {
+            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)
+        };
+        let layer_size = layer_size(architecture);
+        Ok(Some(Self {
+            source: open(loaded.build_source())?,
+            step: open(loaded.build_step())?,
+            start,
+            end,
+            attention_token,
+            target_type_id: options.target_type_id.unwrap_or(n_types.saturating_sub(1).min(3)) as i64,
+            n_words: tokenizer.vocab_size().min(architecture.vocab_size),
+            entry_size: architecture.n_layers * layer_size,
+            layer_size,
+            key_size: architecture.n_heads * architecture.query_head_size,
+        }))
+    }
+
+    /// Makes entries of the cache for all tokens of `sources`; for each source its entries in order.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`], [`Error::Runtime`].
+    pub(super) fn read_sources(
+        &self,
+        model: &Model,
+        network: &NetworkLayout,
+        sources: &[Encoding],
+        cache: &mut Cache,
+    ) -> Result<Vec<Vec<usize>>> {
+        let lengths: Vec<usize> = sources.iter().map(Encoding::len).collect();
+        let mut entries = vec![Vec::new(); sources.len()];
+        for run in pack(&lengths, &network.budget) {
+            let architecture = network.architecture();
+            let rows = PackedRows::of_encodings(&run, sources, architecture, model.options().attention_mask);
+            let tokens = [run.n_tokens];
+            let in_rows = [run.texts.len(), run.n_row_tokens];
+            let all: [(&str, &[usize], &[i64]); 7] = [
+                ("input_ids", &tokens, &rows.input_ids),
+                ("token_type_ids", &tokens, &rows.token_type_ids),
+                ("position_ids", &tokens, &rows.position_ids),
+                ("task_type_ids", &tokens, &rows.task_type_ids),
+                ("slots", &tokens, &rows.slots),
+                ("row_tokens", &in_rows, &rows.row_tokens),
+                ("attention_mask", &in_rows, &rows.attention_mask),
+            ];
+            let views = all.map(|(name, shape, data)| TensorView { name, shape, data: TensorDataRef::I64(data) });
+            for text in &run.texts {
+                entries[text.index] = cache.take(text.n_tokens)?;
+            }
+            model.timed(|| {
+                self.source.run_reading(&taken(&self.source, &views), |outputs| {
+                    for text in &run.texts {
+                        for (number, entry) in entries[text.index].iter().enumerate() {
+                            self.parts_of(outputs, text.first_token + number, |begin, part| {
+                                cache.write(*entry, begin, part);
+                            })?;
+                        }
+                    }
+                    Ok(())
+                })
+            })?;
+            model.count(run.texts.len(), run.n_tokens, 0);
+        }
+        Ok(entries)
+    }
+
+    /// Feeds a token to each row and asks for the next word.
+    ///
+    /// # Errors
+    /// - [`Error::Runtime`].
+    pub(super) fn step(
+        &self,
+        model: &Model,
+        network: &NetworkLayout,
+        rows: &[StepRow<'_>],
+        cache: &Cache,
+        step: &mut Step,
+    ) -> Result<()> {
+        let n_tokens = [rows.len() * TOKENS_OF_A_ROW];
+        let offset = network.architecture().position_offset;
+        let input_ids: Vec<i64> = rows.iter().flat_map(|row| [row.previous, self.attention_token]).collect();
+        let positions = rows.iter().flat_map(|row| [row.position, row.position + 1]);
+        let position_ids: Vec<i64> = positions.map(|position| (position + offset) as i64).collect();
+        let token_type_ids = vec![self.target_type_id; n_tokens[0]];
+        let task_type_ids = vec![network.architecture().task_id as i64; n_tokens[0]];
+        let predicting: Vec<i64> = (0..rows.len()).map(|row| (row * TOKENS_OF_A_ROW + 1) as i64).collect();
+        let (mut seen, mut row_ends) = (Vec::new(), Vec::with_capacity(rows.len()));
+        for row in rows {
+            seen.extend(row.entries.iter().flat_map(|part| part.iter()).map(|entry| *entry as i64));
+            row_ends.push(seen.len() as i64);
+        }
+        let (n_rows, n_seen, cache_shape) = ([rows.len()], [seen.len()], cache.shape());
+        let all: [(&str, &[usize], &[i64]); 7] = [
+            ("input_ids", &n_tokens, &input_ids),
+            ("token_type_ids", &n_tokens, &token_type_ids),
+            ("position_ids", &n_tokens, &position_ids),
+            ("task_type_ids", &n_tokens, &task_type_ids),
+            ("seen_entries", &n_seen, &seen),
+            ("row_ends", &n_rows, &row_ends),
+            ("predicting_tokens", &n_rows, &predicting),
+        ];
+        let integers = all.map(|(name, shape, data)| TensorView { name, shape, data: TensorDataRef::I64(data) });
+        let mut views = taken(&self.step, &integers);
+        views.push(TensorView { name: "cache", shape: &cache_shape, data: TensorDataRef::F32(cache.numbers()) });
+        model.timed(|| {
+            self.step.run_reading(&views, |outputs| {
+                let (logits, written) = outputs.split_first().ok_or_else(|| short("logits"))?;
+                step.logits.clear();
+                step.logits.extend_from_slice(logits);
+                step.entries.clear();
+                step.entries.resize(rows.len() * self.entry_size, 0.0);
+                for (row, entry) in step.entries.chunks_exact_mut(self.entry_size).enumerate() {
+                    self.parts_of(written, row * TOKENS_OF_A_ROW, |begin, part| {
+                        entry[begin..begin + part.len()].copy_from_slice(part);
+                    })?;
+                }
+                Ok(())
+            })
+        })?;
+        model.counters.n_new_tokens.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Hands out the parts of a token's entry: keys and values of all layers, with their places.
+    fn parts_of(&self, outputs: &[&[f32]], token: usize, mut put: impl FnMut(usize, &[f32])) -> Result<()> {
+        let value_size = self.layer_size - self.key_size;
+        for (layer, pair) in outputs.chunks_exact(2).enumerate() {
+            let begin = layer * self.layer_size;
+            for (output, begin, size) in [(pair[0], begin, self.key_size), (pair[1], begin + self.key_size, value_size)]
+            {
+                put(begin, output.get(token * size..(token + 1) * size).ok_or_else(|| short("a key or value"))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn short(what: &str) -> Error {
+    Error::Runtime { context: format!("the graph gives too little of {what}"), source: None }
+}
+
+/// Those of `views` that the graph takes.
+fn taken<'a>(session: &Session, views: &[TensorView<'a>]) -> Vec<TensorView<'a>> {
+    let is_taken = |view: &&TensorView<'_>| session.inputs().iter().any(|info| info.name == view.name);
+    views.iter().filter(is_taken).cloned().collect()
+}
+
+fn attention_token(tokenizer: &Tokenizer, options: &Options) -> Result<i64> {
+    const TOKENS: [&str; 2] = ["[ATTN]", "[MASK]"];
+    match &options.attention_token {
+        Some(token) => tokenizer.id(token).ok_or_else(|| {
+            Error::argument(format!("option attention_token is \"{}\", which is no token", token.escape_debug()))
+        }),
+        None => TOKENS.into_iter().find_map(|token| tokenizer.id(token)).ok_or_else(|| {
+            Error::Unsupported("the vocabulary has neither [ATTN] nor [MASK] to ask for the next word by".into())
+        }),
+    }
+}
+
+impl Model {
+    /// Counts a run, and the time that it takes.
+    pub(super) fn timed<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let outcome = run()?;
+        let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.run_time_ns.fetch_add(elapsed, Ordering::Relaxed);
+        self.counters.n_runs.fetch_add(1, Ordering::Relaxed);
+        Ok(outcome)
+    }
+}

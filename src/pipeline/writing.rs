@@ -1,0 +1,178 @@
+//! A text that is being written: its hypotheses, their entries of the cache, and what of it was handed out.
+
+use super::Generated;
+use super::generate::{OnText, Piece};
+use super::generator::StepRow;
+use crate::error::Result;
+use crate::generate::search::{Finish, Hypothesis, Search};
+use crate::generate::text::{TextStream, before_stop};
+use crate::generate::{Decoding, Generation};
+use crate::tokenize::{SpecialTokensInDecoded, Tokenizer};
+
+/// A text that is being written.
+pub(super) struct Writing<'a> {
+    pub(super) input: usize,
+    settings: &'a Generation,
+    tokenizer: &'a Tokenizer,
+    search: Search<'a>,
+    /// What is fed before the first word.
+    start: i64,
+    /// The position of that.
+    first_position: usize,
+    source: Vec<usize>,
+    /// Entries of written tokens that some hypothesis sees.
+    entries: Vec<usize>,
+    /// What was handed out of each sequence.
+    streams: Vec<TextStream>,
+    /// Whether all of a sequence was.
+    is_told: Vec<bool>,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn new(
+        input: usize,
+        settings: &'a Generation,
+        tokenizer: &'a Tokenizer,
+        search: Search<'a>,
+        start: i64,
+        first_position: usize,
+    ) -> Self {
+        Self {
+            input,
+            settings,
+            tokenizer,
+            search,
+            start,
+            first_position,
+            source: Vec::new(),
+            entries: Vec::new(),
+            streams: vec![TextStream::default(); settings.n_sequences],
+            is_told: vec![false; settings.n_sequences],
+        }
+    }
+
+    /// Takes the entries of the source.
+    pub(super) fn set_source(&mut self, entries: Vec<usize>) {
+        self.source = entries;
+    }
+
+    /// The rows of the next step.
+    pub(super) fn rows(&self) -> impl Iterator<Item = StepRow<'_>> {
+        self.search.live().map(|hypothesis| StepRow {
+            previous: hypothesis.tokens.last().copied().unwrap_or(self.start),
+            position: self.first_position + hypothesis.tokens.len(),
+            entries: [&self.source, &hypothesis.entries],
+        })
+    }
+
+    /// Takes what a step gave for the rows; gives back the entries that nothing sees any more.
+    pub(super) fn advance(&mut self, entries: &[usize], logits: &[&[f32]]) -> Result<Vec<usize>> {
+        self.search.advance(entries, logits)?;
+        self.entries.extend_from_slice(entries);
+        let mut seen: Vec<usize> = self.search.live().flat_map(|hypothesis| &hypothesis.entries).copied().collect();
+        seen.sort_unstable();
+        let (kept, unseen) = self.entries.iter().partition(|entry| seen.binary_search(entry).is_ok());
+        self.entries = kept;
+        Ok(unseen)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.search.is_done()
+    }
+
+    /// All entries, when nothing is to be written any more.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = usize> {
+        self.source.into_iter().chain(self.entries)
+    }
+
+    fn decode(&self, tokens: &[i64]) -> Result<String> {
+        self.tokenizer.decode(tokens, SpecialTokensInDecoded::Generated)
+    }
+
+    /// Ends hypotheses that stop strings end, and hands out what is certain.
+    pub(super) fn tell(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<()> {
+        if !self.settings.stop.is_empty() {
+            let texts = self.search.hypotheses().iter().map(|hypothesis| self.decode(&hypothesis.tokens));
+            let texts: Vec<String> = texts.collect::<Result<_>>()?;
+            let is_stopped: Vec<bool> = texts.iter().map(|text| before_stop(text, &self.settings.stop).1).collect();
+            let live =
+                self.search.hypotheses().iter().zip(is_stopped).filter(|(hypothesis, _)| hypothesis.finish.is_none());
+            let mut is_stopped = live.map(|(_, is_stopped)| is_stopped).collect::<Vec<_>>().into_iter();
+            self.search.end_where(|_| is_stopped.next().unwrap_or(false).then_some(Finish::StopString));
+        }
+        let Some(on_text) = on_text else { return Ok(()) };
+        match self.settings.decoding {
+            Decoding::Beam => self.tell_agreed(on_text),
+            Decoding::Greedy | Decoding::Sample => self.tell_each(on_text),
+        }
+    }
+
+    /// What all hypotheses begin with is part of the best one.
+    fn tell_agreed(&mut self, on_text: &mut OnText<'_>) -> Result<()> {
+        let hypotheses = self.search.hypotheses();
+        let Some(first) = hypotheses.first() else { return Ok(()) };
+        let agrees = |at: &usize| hypotheses.iter().all(|other| other.tokens.get(*at) == first.tokens.get(*at));
+        let n_agreed = (0..first.tokens.len()).take_while(agrees).count();
+        let text = self.decode(&first.tokens[..n_agreed])?;
+        let piece = self.streams[0].next(before_stop(&text, &self.settings.stop).0, &self.settings.stop);
+        if !hand_out(on_text, self.input, 0, piece) {
+            self.search.end_where(|_| Some(Finish::Stopped));
+        }
+        Ok(())
+    }
+
+    fn tell_each(&mut self, on_text: &mut OnText<'_>) -> Result<()> {
+        let mut stopped = Vec::new();
+        for hypothesis in self.search.hypotheses() {
+            let sequence = hypothesis.sequence;
+            if self.is_told[sequence] {
+                continue;
+            }
+            let text = self.decode(&hypothesis.tokens)?;
+            let text = before_stop(&text, &self.settings.stop).0;
+            let piece = match hypothesis.finish {
+                Some(_) => self.streams[sequence].finish(text),
+                None => self.streams[sequence].next(text, &self.settings.stop),
+            };
+            self.is_told[sequence] = hypothesis.finish.is_some();
+            if !hand_out(on_text, self.input, sequence, piece) {
+                self.is_told[sequence] = true;
+                stopped.push(sequence);
+            }
+        }
+        let is_stopped = |hypothesis: &Hypothesis| stopped.contains(&hypothesis.sequence).then_some(Finish::Stopped);
+        self.search.end_where(is_stopped);
+        Ok(())
+    }
+
+    /// The sequences asked for; hands out what was not yet.
+    pub(super) fn finish(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<Generated>> {
+        let is_beam = self.settings.decoding == Decoding::Beam;
+        let mut all = Vec::with_capacity(self.settings.n_sequences);
+        let found = self.search.hypotheses().iter().take(self.settings.n_sequences).enumerate();
+        for (sequence, hypothesis) in found {
+            let text = self.decode(&hypothesis.tokens)?;
+            let text = before_stop(&text, &self.settings.stop).0.to_owned();
+            let finish = hypothesis.finish.unwrap_or(Finish::Length);
+            if let (Some(on_text), false, true) = (&mut *on_text, self.is_told[sequence], finish != Finish::Stopped) {
+                let piece = self.streams[sequence].finish(&text);
+                hand_out(on_text, self.input, sequence, piece);
+            }
+            let score =
+                if is_beam { hypothesis.score(self.settings.length_penalty) } else { hypothesis.log_probability };
+            all.push(Generated {
+                text,
+                token_ids: hypothesis.tokens.clone(),
+                score: score as f32,
+                log_probability: hypothesis.log_probability as f32,
+                finish,
+            });
+        }
+        Ok(all)
+    }
+}
+
+/// Whether more is wanted.
+fn hand_out(on_text: &mut OnText<'_>, input: usize, sequence: usize, text: &str) -> bool {
+    text.is_empty() || on_text(Piece { input, sequence, text })
+}
