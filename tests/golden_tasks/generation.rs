@@ -18,7 +18,8 @@ fn reference_ids(ids: &Value, end: i64) -> (Vec<i64>, bool) {
 
 /// Two texts whose scores lie closer than this may change places.
 fn is_tie(result: &Value, row: usize, limit: f64) -> bool {
-    let gaps = if result["method"] == "greedy" { &result["smallest_top1_top2_gap"] } else { &result["smallest_score_gap"] };
+    let gaps =
+        if result["method"] == "greedy" { &result["smallest_top1_top2_gap"] } else { &result["smallest_score_gap"] };
     gaps[row].as_f64().unwrap() < limit
 }
 
