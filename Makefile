@@ -16,10 +16,10 @@ CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp t
 # Programs must find the library by their own means.
 unexport LD_LIBRARY_PATH
 
-.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench fixtures clean
+.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-generate fixtures clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: examples ## build, install to build/stage, and classify real reviews through C++
 	$(BUILD)/examples/sentiment models/demo
@@ -78,7 +78,14 @@ consumers: stage
 bench: runtime $(BUILD)/python/bin/python ## measure calls beside ONNX Runtime's own, opening a checkpoint, and the tokenizers
 	cargo bench --locked
 
+bench-generate: runtime $(BUILD)/paddle/bin/python ## measure generation beside Paddle, which is fetched (200 MB)
+	cargo bench --locked --bench generate
+
 # What benchmarks compare with.
+$(BUILD)/paddle/bin/python:
+	python3 -m venv $(BUILD)/paddle
+	$(BUILD)/paddle/bin/pip install --quiet paddlepaddle==2.6.2 'numpy<2' setuptools
+
 $(BUILD)/python/bin/python:
 	python3 -m venv $(BUILD)/python
 	$(BUILD)/python/bin/pip install --quiet jieba==0.42.1 sentencepiece==0.2.3

@@ -1313,6 +1313,7 @@ void ernie_options_free(struct ernie_options *options);
    twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
    a text alone and in a batch then agree to rounding, not to the last bit)
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
+ - `profile`: the beginning of a path to which ONNX Runtime writes its profile of every run when the model is freed (default: none)
  - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
    provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in
  - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands

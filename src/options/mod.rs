@@ -30,6 +30,9 @@ pub struct Options {
     pub prepacking: bool,
     /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
     pub arena: Arena,
+    /// Where ONNX Runtime's profile of every run is written. Key `profile`: the beginning of a path, to which the time and `.json` are
+    /// added when the model is freed; default none.
+    pub profile: Option<String>,
     /// Texts in one run at most. Key `max_rows`, default 32.
     pub max_rows: usize,
     /// Tokens in one run at most, padding included; a longer text runs alone. Key `max_batch_tokens`, default 1024.
@@ -92,6 +95,7 @@ impl Default for Options {
             spinning: false,
             prepacking: true,
             arena: Arena::Keep,
+            profile: None,
             max_rows: 32,
             max_batch_tokens: 1024,
             max_tokens: None,
@@ -126,6 +130,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("spinning", "off or on"),
     ("prepacking", "on or off"),
     ("arena", "keep, shrink or off"),
+    ("profile", "the beginning of a path"),
     ("precision", "auto (as stored), f32 or f16"),
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
@@ -173,6 +178,7 @@ impl Options {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)
             }
             "precision" => auto_or(value, Precision::ALL, &mut self.precision),
+            "profile" => set_text(value, &mut self.profile),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
             "max_tokens" => parse_or_none(value, &mut self.max_tokens),
@@ -335,6 +341,7 @@ mod tests {
             ("spinning", "on"),
             ("prepacking", "off"),
             ("arena", "shrink"),
+            ("profile", "/tmp/profile"),
             ("precision", "f16"),
             ("weights", "../a/ckpt.bin"),
             ("labels", "label_map.json"),

@@ -12,6 +12,7 @@ use crate::batch::rows::{PackedRows, pack};
 use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::graph::generator::layer_size;
+use crate::graph::network::BuiltGraph;
 use crate::options::Options;
 use crate::session::Session;
 use crate::tensor::{TensorDataRef, TensorView};
@@ -83,13 +84,16 @@ impl Generator {
         if let Some(id) = options.target_type_id.filter(|id| *id >= n_types) {
             return Err(Error::argument(format!("option target_type_id is {id}, the model has {n_types} token types")));
         }
-        let open = |graph: crate::graph::network::BuiltGraph| {
-            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)
+        let open = |graph: BuiltGraph, name: &str| {
+            // Each graph has a profile of its own.
+            let profile = options.profile.as_ref().map(|prefix| format!("{prefix}.{name}"));
+            let options = Options { profile, ..options.clone() };
+            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options)
         };
         let layer_size = layer_size(architecture);
         Ok(Some(Self {
-            source: open(loaded.build_source())?,
-            step: open(loaded.build_step())?,
+            source: open(loaded.build_source(), "source")?,
+            step: open(loaded.build_step(), "step")?,
             start,
             end,
             attention_token,

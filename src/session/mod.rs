@@ -252,6 +252,9 @@ fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<S
     let builder = builder.with_intra_op_spinning(options.spinning).map_err(|e| failed(e.into()))?;
     let builder = builder.with_prepacking(options.prepacking).map_err(|e| failed(e.into()))?;
     let mut builder = builder.with_memory_pattern(false).map_err(|e| failed(e.into()))?;
+    if let Some(prefix) = &options.profile {
+        builder = builder.with_profiling(prefix).map_err(|e| failed(e.into()))?;
+    }
     register_provider(&mut builder, options)?;
     CPU::default().with_arena_allocator(options.arena != Arena::Off).register(&mut builder).map_err(failed)?;
     Ok(builder)
