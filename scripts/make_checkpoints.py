@@ -2,7 +2,10 @@
 """Makes the small random checkpoints of tests/fixtures/checkpoints: make_checkpoints.py OUT_DIR. Needs only numpy.
 
 Each folder holds a checkpoint as its library writes it, `expect.json` (inputs, names and shapes of the outputs) and
-`expect.safetensors` (the outputs, computed here in float64). The same seed gives the same bytes.
+`expect.safetensors` (the outputs, computed here in float64). The generator of paddle-ernie holds
+`expect_generation.json` instead: sources and what the reference's script writes for them.
+
+The same seed gives the same bytes.
 
 paddle_ernie_pdparams         encoder, protocol 4, relu, FFN of 4 x hidden, `token<TAB>id`, fewer tokens than rows
 paddle_ernie_protocol2        encoder, protocol 2, gelu, query and value heads of different size, 4 sentence types
@@ -10,6 +13,7 @@ paddle_ernie_finetuned        classifier in save_dir/ckpt.bin, config and other 
 paddle_ernie_ner              token classification without pooler
 paddle_ernie_mrc              start and end of an answer
 paddle_ernie_pretraining      masked words and next sentence
+paddle_ernie_generator        writes texts: heads of 10, [ATTN], fewer tokens than rows
 fluid_params                  one file per variable in params/, with optimizer state
 paddle_inference              inference.pdmodel and inference.pdiparams of a classifier
 paddlenlp_encoder_task_id     task embedding 1, [PAD] row that counts as zero, epsilon of the config that does not count
@@ -23,6 +27,7 @@ ernie_m                       no token types, positions from 2, [CLS] masked by 
 paddlenlp_dual_encoder        first token through emb_reduce_linear
 paddlenlp_cross_encoder       three ways to match a pair
 paddlenlp_gram                ErnieGramModel of PaddleNLP
+paddlenlp_generator           the weights of paddle_ernie_generator as ErnieForGeneration of PaddleNLP
 hf_encoder_safetensors        task embedding, epsilon 1e-5 of the config
 hf_mlm_torch_zip              pytorch_model.bin (zip), LayerNorm.gamma and .beta, tied decoder, an int64 buffer
 hf_seqcls_torch_legacy        pytorch_model.bin before torch 1.6, a tensor that is not contiguous, label names
@@ -52,6 +57,7 @@ SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 ENGLISH = ["good", "hotel", "room", "##s", "look", "##ing", "the", "is", "x", "##p", "1", "##2"]
 VOCAB = SPECIAL + list("今天气很好我们去看书他说这个不错房间大小干净服务在北京上海中国人是的了有一，。！？,.") + ENGLISH
 PAD, CLS, SEP, UNK, MASK = range(5)
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 SINGLES = [
     ("short", "今天天气很好。", None),
@@ -83,23 +89,23 @@ ERNIE_M_IDS = [
 # Tokens.
 
 
-def wordpiece(word: str) -> list[int]:
+def wordpiece(word: str, vocab: list[str] = VOCAB) -> list[int]:
     """Longest match first; a word with a remainder that is not in the vocabulary is unknown as a whole."""
     ids, start = [], 0
     while start < len(word):
         prefix = "##" if start else ""
-        end = next((e for e in range(len(word), start, -1) if prefix + word[start:e] in VOCAB), None)
+        end = next((e for e in range(len(word), start, -1) if prefix + word[start:e] in vocab), None)
         if end is None:
             return [UNK]
-        ids.append(VOCAB.index(prefix + word[start:end]))
+        ids.append(vocab.index(prefix + word[start:end]))
         start = end
     return ids
 
 
-def tokenize(text: str) -> list[int]:
-    special = "|".join(map(re.escape, SPECIAL))
-    words = re.findall(rf"{special}|[a-zA-Z0-9]+|\S", text)
-    return [i for w in words for i in ([VOCAB.index(w)] if w in SPECIAL else wordpiece(w.lower()))]
+def tokenize(text: str, vocab: list[str] = VOCAB, special: list[str] = SPECIAL) -> list[int]:
+    strings = "|".join(map(re.escape, special))
+    words = re.findall(rf"{strings}|[a-zA-Z0-9]+|\S", text)
+    return [i for w in words for i in ([vocab.index(w)] if w in special else wordpiece(w.lower(), vocab))]
 
 
 def encode(text: str, pair: str | None) -> tuple[list[int], list[int]]:
@@ -209,6 +215,10 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
+# Of every layer the keys and the values of some tokens, [heads, tokens, size].
+Cache = list[tuple[np.ndarray, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Ernie:
     """Post-norm ERNIE in float64 over tensors with neutral names, linear weights as [in, out]."""
@@ -244,25 +254,35 @@ class Ernie:
             x = x + self.get("task.weight")[self.task_id]
         return self.layer_norm(x, "embed_ln")
 
-    def attend(self, x: np.ndarray, bias: np.ndarray, i: int) -> np.ndarray:
+    def attend(self, x: np.ndarray, bias: np.ndarray, i: int, past: Cache | None) -> tuple:
+        """What tokens see of those in `past` and of one another, and their keys and values, [heads, tokens, size]."""
+
         def heads(name: str) -> np.ndarray:
             return self.linear(x, f"{name}.{i}").reshape(len(x), self.heads, -1).transpose(1, 0, 2)
 
         query, key, value = heads("q"), heads("k"), heads("v")
+        new = (key, value)
+        if past is not None:
+            key, value = (np.concatenate(pair, axis=1) for pair in zip(past[i], new))
         scores = query @ key.transpose(0, 2, 1) * query.shape[-1] ** -0.5 + bias
         mixed = softmax(scores) @ value
-        return self.linear(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"o.{i}")
+        return self.linear(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"o.{i}"), new
+
+    def layers(self, x: np.ndarray, bias: np.ndarray, past: Cache | None = None) -> tuple[np.ndarray, Cache]:
+        """The last hidden states, [tokens, hidden], and the keys and values of every layer."""
+        new = []
+        while f"q.{len(new)}.weight" in self.weights:
+            i = len(new)
+            seen, keys_and_values = self.attend(x, bias, i, past)
+            x = self.layer_norm(x + seen, f"ln1.{i}")
+            x = self.layer_norm(x + self.linear(self.act(self.linear(x, f"ffn_in.{i}")), f"ffn_out.{i}"), f"ln2.{i}")
+            new.append(keys_and_values)
+        return x, new
 
     def encoded(self, ids: list[int], types: list[int] | None) -> np.ndarray:
         """The last hidden states, [tokens, hidden]."""
         ids = np.asarray(ids)
-        bias, x = self.mask(ids), self.embed(ids, types)
-        i = 0
-        while f"q.{i}.weight" in self.weights:
-            x = self.layer_norm(x + self.attend(x, bias, i), f"ln1.{i}")
-            x = self.layer_norm(x + self.linear(self.act(self.linear(x, f"ffn_in.{i}")), f"ffn_out.{i}"), f"ln2.{i}")
-            i += 1
-        return x
+        return self.layers(self.embed(ids, types), self.mask(ids))[0]
 
     def pooled(self, encoded: np.ndarray) -> np.ndarray:
         return np.tanh(self.linear(encoded[0], "pooler"))
@@ -789,11 +809,11 @@ def hf_config(architecture: str, sizes: Sizes, **more: object) -> dict:
         sizes, "gelu", layer_norm_eps=1e-12, task_type_vocab_size=3, use_task_id=sizes.tasks > 0) | more
 
 
-def tokenizer_files(folder: Path, tokenizer: str) -> None:
+def tokenizer_files(folder: Path, tokenizer: str, tokens: list[str] = VOCAB) -> None:
     named = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
              "mask_token": "[MASK]"}
     write(folder / "tokenizer_config.json", {"tokenizer_class": tokenizer, "do_lower_case": True} | named)
-    write(folder / "vocab.txt", vocabulary())
+    write(folder / "vocab.txt", vocabulary(tokens))
 
 
 @dataclass
@@ -1101,6 +1121,183 @@ def rocketqa(root: Path) -> None:
         case.finish()
 
 
+# Generators.
+
+
+GENERATOR_VOCAB = [*SPECIAL, "[ATTN]", *LETTERS, *(f"##{letter}" for letter in LETTERS),
+                   *"今天气很好我们去北京中国是的，。！？[]1"]
+ATTN = GENERATOR_VOCAB.index("[ATTN]")
+# [MASK] is no special token of sources.
+SOURCE_SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+MOST_SOURCE, MOST_NEW, TARGET_TYPE = 24, 16, 3
+SOURCES = {
+    "chinese": "今天天气很好。",
+    "english": "The quick brown fox jumps",
+    "empty": "",
+    "mask": "北京是[MASK]国的[MASK]京，去[ATTN]",
+    "mixed": "Ok! 我们1去北京, a GOOD 天气?",
+    "special": "今天[SEP]天气[CLS]很[UNK]好",
+    "long": "今天我们去北京，天气很好。A very long story of the north, 很好很好！我们是中国的。",
+    "padding_in_text": "今天[PAD]天气[PAD]很好",
+    "unknown": "你说什么？",
+}
+BATCHES = [["chinese", "english", "empty", "mask"], ["long", "special"], ["mixed", "unknown", "english"]]
+BEAMS = [(width, penalty) for width in (1, 3, 5) for penalty in (0.6, 1.0, 1.4)]
+
+
+class Written(NamedTuple):
+    """What is written for a source, up to the first [SEP], and by how much the nearest choice was decided."""
+
+    ids: list[int]
+    is_ended: bool
+    log_probability: float
+    score: float
+    gap: float
+
+
+class Writer:
+    """Writes the texts of one source as demo/seq2seq/decode.py of paddle-ernie does."""
+
+    def __init__(self, model: Ernie, source: list[int], padded_to: int = 0):
+        self.model = model
+        ids = np.array(source + [PAD] * (padded_to - len(source)))
+        # Words see padding, and stand behind the tokens that are none.
+        self.past = model.layers(model.embed(ids, [0] * len(ids)), model.mask(ids))[1]
+        self.begin = int((ids != PAD).sum())
+
+    def step(self, words: list[int], past: Cache) -> tuple[np.ndarray, Cache]:
+        """The logarithms of the probabilities of the next word, and a cache with the last one."""
+        pair = np.array([words[-1] if words else CLS, ATTN])
+        x = replace(self.model, first_position=self.begin + len(words)).embed(pair, [TARGET_TYPE] * 2)
+        bias = np.zeros((2, past[0][0].shape[1] + 2))
+        bias[0, -1] = -10000.0
+        x, new = self.model.layers(x, bias, past)
+        logits = self.model.mlm_hidden(x[1]) @ self.model.get("word.weight").T + self.model.get("decoder.bias")
+        kept = [tuple(np.concatenate([old, n[:, :1]], axis=1) for old, n in zip(*layer)) for layer in zip(past, new)]
+        return np.log(softmax(logits)), kept
+
+    def greedy(self) -> Written:
+        words, past, total, gap = [], self.past, 0.0, math.inf
+        while len(words) < MOST_NEW:
+            probabilities, past = self.step(words, past)
+            second, best = np.argsort(probabilities)[-2:]
+            gap = min(gap, probabilities[best] - probabilities[second])
+            total += probabilities[best]
+            if best == SEP:
+                return Written(words, True, total, total, gap)
+            words = [*words, int(best)]
+        return Written(words, False, total, total, gap)
+
+    def beam(self, width: int, penalty: float) -> Written:
+        """Of each beam: words, the logarithm of their probability, whether it is finished, and its cache."""
+
+        def score(total: float, length: int) -> float:
+            return total / ((5 + length) / 6) ** penalty
+
+        beams, gap = [([], 0.0, False, self.past)], math.inf
+        for _ in range(MOST_NEW):
+            if all(is_finished for _, _, is_finished, _ in beams):
+                break
+            found = []
+            for words, total, is_finished, past in beams:
+                if is_finished:
+                    found.append((score(total, len(words)), (words, total, True, past)))
+                    continue
+                probabilities, grown = self.step(words, past)
+                for word, p in enumerate(probabilities):
+                    longer = words if word == SEP else [*words, word]
+                    found.append((score(total + p, len(longer)), (longer, total + p, word == SEP, grown)))
+            found.sort(key=lambda entry: -entry[0])
+            gap = min(gap, found[width - 1][0] - found[width][0]) if len(found) > width else gap
+            beams = [beam for _, beam in found[:width]]
+        scores = [score(total, len(words)) for words, total, _, _ in beams]
+        gap = min(gap, scores[0] - scores[1]) if width > 1 else gap
+        words, total, is_finished, _ = beams[0]
+        return Written(words, is_finished, total, scores[0], gap)
+
+
+def written_text(ids: list[int]) -> str:
+    tokens = ["" if i in (PAD, UNK) else GENERATOR_VOCAB[i] for i in ids]
+    return "".join(t[2:] if t.startswith("##") else re.sub("^([a-zA-Z0-9]*)$", r" \1", t) for t in tokens).strip()
+
+
+def generator_weights(sizes: Sizes) -> dict[str, np.ndarray]:
+    """So wide, and of such a seed, that words vary, that some texts end in time, and that few are near a tie."""
+    weights = random_weights("paddle_ernie_generator 46", sizes, mlm=sizes.hidden)
+    for key, factor in {"word.weight": 12.0, "position.weight": 12.0, "type.weight": 8.0, "mlm_ln.bias": 0.3}.items():
+        weights[key] *= np.float32(factor)
+    bias = weights["decoder.bias"]
+    bias[[PAD, CLS, MASK, ATTN]] -= np.float32(1.5)
+    bias[SEP] += np.float32(1)
+    # Rows without a token: the reference fails when it writes one.
+    bias[len(GENERATOR_VOCAB):] -= np.float32(4)
+    return weights
+
+
+def expect_generation(model: Ernie) -> str:
+    """Leaves out what a rounding could decide; those of padding, which see everything by -10000, are larger."""
+    sources = {}
+    for name, text in SOURCES.items():
+        sources[name] = [CLS, *tokenize(text, GENERATOR_VOCAB, SOURCE_SPECIAL)[:MOST_SOURCE], SEP]
+
+    def runs(writer: Writer, least_gap: float) -> list[dict]:
+        all_runs = [({"method": "greedy"}, writer.greedy())]
+        all_runs += [({"method": "beam", "beam_width": width, "length_penalty": penalty}, writer.beam(width, penalty))
+                     for width, penalty in BEAMS]
+        return [
+            how | {"ids": run.ids, "is_ended": run.is_ended, "text": written_text(run.ids), "gap": round(run.gap, 6),
+                   "log_probability": round(run.log_probability, 6), "score": round(run.score, 6)}
+            for how, run in all_runs if run.gap >= least_gap
+        ]
+
+    inputs = [
+        {"id": name, "text": SOURCES[name], "input_ids": ids,
+         "results": runs(Writer(model, ids), 1e-2 if PAD in ids else 1e-3)}
+        for name, ids in sources.items()
+    ]
+    batches = []
+    for members in BATCHES:
+        longest = max(len(sources[name]) for name in members)
+        rows = [runs(Writer(model, sources[name], longest), 1e-2) for name in members]
+        batches.append({"members": members, "results": rows})
+    about = {
+        "case": "paddle_ernie_generator", "task": "generation",
+        "reference": {"library": "float64 numpy in scripts/make_checkpoints.py"},
+        "options": {"max_encode_len": MOST_SOURCE, "max_decode_len": MOST_NEW, "tgt_type_id": TARGET_TYPE},
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in about.items()]
+
+    def block(result: dict, indent: str) -> str:
+        return indent + json.dumps(result, ensure_ascii=False)
+
+    def source(entry: dict) -> str:
+        head = json.dumps({k: v for k, v in entry.items() if k != "results"}, ensure_ascii=False)[:-1]
+        return f'  {head}, "results": [\n' + ",\n".join(block(r, "   ") for r in entry["results"]) + "\n  ]}"
+
+    def batch(entry: dict) -> str:
+        rows = ",\n".join("   [\n" + ",\n".join(block(r, "    ") for r in row) + "\n   ]" for row in entry["results"])
+        return f'  {{"members": {json.dumps(entry["members"])}, "results": [\n{rows}\n  ]}}'
+
+    return ("{\n" + "".join(lines) + ' "inputs": [\n' + ",\n".join(map(source, inputs))
+            + '\n ],\n "batches": [\n' + ",\n".join(map(batch, batches)) + "\n ]\n}\n")
+
+
+def generators(root: Path) -> None:
+    sizes = Sizes(hidden=30, layers=2, heads=3, ffn=44, vocab=len(GENERATOR_VOCAB) + 2, positions=96, types=4)
+    weights = generator_weights(sizes)
+    seed = root / "paddle_ernie_generator"
+    write(seed / "ernie_config.json", paddle_ernie_config(sizes, "gelu"))
+    write(seed / "vocab.txt", vocabulary(GENERATOR_VOCAB))
+    write(seed / "saved_weights.pdparams", seed_pickle(weights))
+    write(seed / "expect_generation.json", expect_generation(seed_model(weights, sizes, gelu)))
+
+    paddlenlp = root / "paddlenlp_generator"
+    base = paddle_ernie_config(sizes, "gelu")
+    write(paddlenlp / "model_config.json", {"init_args": [base], "init_class": "ErnieForGeneration"})
+    write(paddlenlp / "model_state.pdparams", pdparams(stored(weights, PADDLE_ERNIE)))
+    tokenizer_files(paddlenlp, "ErnieTokenizer", GENERATOR_VOCAB)
+
+
 # Hugging Face.
 
 
@@ -1292,7 +1489,7 @@ def main() -> None:
     for make in (
         paddle_ernie_encoders, paddle_ernie_finetuned, paddle_ernie_heads, paddle_ernie_pretraining, fluid_params,
         paddle_inference, paddlenlp_encoders, paddlenlp_seqcls, paddlenlp_tokcls, paddlenlp_spans, paddlenlp_mlm,
-        ernie_m, rocketqa, hf_encoders, hf_mlm_torch_zip, hf_seqcls_torch_legacy, hf_tokcls_sharded,
+        ernie_m, rocketqa, generators, hf_encoders, hf_mlm_torch_zip, hf_seqcls_torch_legacy, hf_tokcls_sharded,
         hf_half_precision, hf_multiple_choice, refused,
     ):
         make(root)

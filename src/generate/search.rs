@@ -118,6 +118,25 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Ends all hypotheses, also those that had ended.
+    pub(crate) fn stop(&mut self) {
+        self.hypotheses.iter_mut().for_each(|hypothesis| hypothesis.finish = Some(Finish::Stopped));
+    }
+
+    /// Ends hypotheses before a stop string, where `is_before` says so: those that go on, and those that have just become as
+    /// long as they may be.
+    pub(crate) fn end_before_stop_strings(
+        &mut self,
+        mut is_before: impl FnMut(&Hypothesis) -> Result<bool>,
+    ) -> Result<()> {
+        for hypothesis in &mut self.hypotheses {
+            if matches!(hypothesis.finish, None | Some(Finish::Length)) && is_before(hypothesis)? {
+                hypothesis.finish = Some(Finish::StopString);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether nothing more is to be fed.
     pub(crate) fn is_done(&self) -> bool {
         self.live().next().is_none() || self.settings.decoding == Decoding::Beam && self.is_decided()

@@ -100,14 +100,15 @@ impl Generation {
         }
     }
 
-    /// Whether all this can be followed by a model with so many words, of which `end` ends a text.
+    /// Whether all this can be followed by a model with so many words, of which the first `n_words` have a token and `end` ends a
+    /// text.
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: a value out of its range, settings that contradict each other or count for another way of
     ///   choosing words.
-    pub fn check(&self, vocab_size: usize, end: i64) -> Result<()> {
+    pub fn check(&self, vocab_size: usize, n_words: usize, end: i64) -> Result<()> {
         self.check_ranges(vocab_size)?;
-        self.check_tokens(vocab_size, end)?;
+        self.check_tokens(vocab_size, n_words, end)?;
         let of_sampling = [
             ("temperature", self.temperature != 1.0),
             ("top_k", self.top_k.is_some()),
@@ -164,11 +165,13 @@ impl Generation {
         }
     }
 
-    fn check_tokens(&self, vocab_size: usize, end: i64) -> Result<()> {
-        let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= vocab_size);
-        for (name, ids) in [("forbidden_tokens", &self.forbidden_tokens), ("forced_tokens", &self.forced_tokens)] {
+    fn check_tokens(&self, vocab_size: usize, n_words: usize, end: i64) -> Result<()> {
+        let lists =
+            [("forbidden_tokens", &self.forbidden_tokens, vocab_size), ("forced_tokens", &self.forced_tokens, n_words)];
+        for (name, ids, n_ids) in lists {
+            let is_outside = |id: &i64| usize::try_from(*id).map_or(true, |id| id >= n_ids);
             if let Some(index) = ids.iter().position(is_outside) {
-                return refuse(format!("{name}[{index}] is {}, ids go from 0 to {}", ids[index], vocab_size - 1));
+                return refuse(format!("{name}[{index}] is {}, ids go from 0 to {}", ids[index], n_ids - 1));
             }
         }
         if let Some(index) = self.forced_tokens.iter().position(|id| *id == end || self.forbidden_tokens.contains(id)) {
@@ -218,15 +221,16 @@ mod tests {
             ("length_penalty", Generation { length_penalty: f32::INFINITY, ..base.clone() }),
             ("forbidden_tokens[1] is 100", Generation { forbidden_tokens: vec![0, 100], ..base.clone() }),
             ("forced_tokens[0] is -1", Generation { forced_tokens: vec![-1], ..base.clone() }),
+            ("forced_tokens[0] is 99", Generation { forced_tokens: vec![99], ..base.clone() }),
             ("ends a text", Generation { forced_tokens: vec![3, 2], ..base.clone() }),
             ("which is forbidden", Generation { forced_tokens: vec![3], forbidden_tokens: vec![3], ..base.clone() }),
             ("2 tokens are forced", Generation { forced_tokens: vec![3, 3], max_new_tokens: Some(1), ..base.clone() }),
             ("stop[0] is empty", Generation { stop: vec![String::new()], ..base.clone() }),
         ];
         for (reason, settings) in all {
-            let message = settings.check(100, 2).unwrap_err().to_string();
+            let message = settings.check(100, 99, 2).unwrap_err().to_string();
             assert!(message.contains(reason), "{message}");
         }
-        assert!(base.check(100, 2).is_ok() && base.check(4, 2).is_err());
+        assert!(base.check(100, 100, 2).is_ok() && base.check(4, 4, 2).is_err());
     }
 }

@@ -49,6 +49,20 @@ pub struct Manifest {
     /// How texts become tokens; absent where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerEntry>,
+    /// How a generator is fed, where it was opened otherwise than by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorEntry>,
+}
+
+/// How a generator is fed, as the options of the same names have it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct GeneratorEntry {
+    /// The token that asks for the next word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_token: Option<String>,
+    /// The type of tokens that are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type_id: Option<usize>,
 }
 
 /// The graph of a bundle.

@@ -202,14 +202,8 @@ impl Options {
             "tokenizer" => self.set_tokenizer(value),
             "lowercase" => auto_or(value, &[("on", true), ("off", false)], &mut self.lowercase),
             "mask_token" => auto_or(value, &[("special", true), ("none", false)], &mut self.mask_token),
-            "attention_token" => match value {
-                "auto" => Some(self.attention_token = None),
-                _ => set_text(value, &mut self.attention_token),
-            },
-            "target_type_id" => match value {
-                "auto" => Some(self.target_type_id = None),
-                _ => value.parse().ok().map(|id| self.target_type_id = Some(id)),
-            },
+            "attention_token" => unless_auto(value, |value| Some(value.to_owned()), &mut self.attention_token),
+            "target_type_id" => unless_auto(value, |value| value.parse().ok(), &mut self.target_type_id),
             "task" => auto_or(value, Task::ALL, &mut self.task),
             "problem" => auto_or(value, Problem::ALL, &mut self.problem),
             "weights" => set_text(value, &mut self.weights),
@@ -267,6 +261,11 @@ fn bad_value(key: &str, value: &str) -> Error {
 
 fn parse<T: std::str::FromStr>(value: &str, allowed: impl Fn(&T) -> bool, target: &mut T) -> Option<()> {
     value.parse().ok().filter(allowed).map(|parsed| *target = parsed)
+}
+
+fn unless_auto<T>(value: &str, parse: impl Fn(&str) -> Option<T>, target: &mut Option<T>) -> Option<()> {
+    *target = if value == "auto" { None } else { Some(parse(value)?) };
+    Some(())
 }
 
 /// A text that is not empty.

@@ -15,14 +15,14 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use super::network::{self, Read};
-use super::open::{check_averaged, check_labels, default_labels, open_tokenizer, task_of_head};
+use super::open::{check_averaged, check_labels, default_labels, drop_mask, open_tokenizer, task_of_head};
 use crate::architecture::Head;
 use crate::error::{Error, Result};
 use crate::graph::WeightInfo;
 use crate::graph::network::{Dialect, Interface, build};
-use crate::model_dir::manifest::{self, GraphEntry, Manifest, TokenizerEntry};
+use crate::model_dir::manifest::{self, GeneratorEntry, GraphEntry, Manifest, TokenizerEntry};
 use crate::model_dir::{Dimensions, Family, ModelSpec};
-use crate::options::{Options, Precision, Problem};
+use crate::options::{Options, Precision};
 use crate::tensor::ElementType;
 use crate::weights::Weights;
 
@@ -79,6 +79,7 @@ pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Re
     check_labels(&mut spec, &read.architecture, options)?;
     check_averaged(&read.architecture, options)?;
     spec.dimensions = Dimensions::from(&read.architecture);
+    drop_mask(&mut spec, &read.architecture, options);
     // A vocabulary that does not open would not open in the bundle.
     open_tokenizer(&spec, options)?.ok();
     let precision =
@@ -164,7 +165,7 @@ fn write_all(
     let graph = build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface, options.average_layers);
     write_file(&dir.join(GRAPH_FILE), &graph.model)?;
     copy_tokenizer(&spec.dir, dir)?;
-    let manifest = describe(spec, read, precision, kind, options.problem);
+    let manifest = describe(spec, read, precision, kind, options);
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::Internal(e.to_string()))?;
     text.push(b'\n');
     write_file(&dir.join(manifest::FILE_NAME), &text)?;
@@ -172,13 +173,7 @@ fn write_all(
     Ok(n_weight_bytes)
 }
 
-fn describe(
-    spec: &ModelSpec,
-    read: &Read,
-    precision: Precision,
-    kind: GraphKind,
-    problem: Option<Problem>,
-) -> Manifest {
+fn describe(spec: &ModelSpec, read: &Read, precision: Precision, kind: GraphKind, options: &Options) -> Manifest {
     let (dialect, interface) = match kind {
         GraphKind::Own => ("onnxruntime", "packed"),
         GraphKind::Plain => ("standard", "padded"),
@@ -192,14 +187,26 @@ fn describe(
             None => spec.family.name().to_owned(),
         },
         task: task_of_head(read.architecture.head).name().to_owned(),
-        problem: problem.or(spec.problem).map(|problem| problem.name().to_owned()),
+        problem: options.problem.or(spec.problem).map(|problem| problem.name().to_owned()),
         labels: labels(spec, read),
         precision: precision.name().to_owned(),
         weights: WEIGHTS_FILE.to_owned(),
         graph: GraphEntry { file: GRAPH_FILE.to_owned(), dialect: dialect.to_owned(), interface: interface.to_owned() },
         architecture: read.architecture.clone(),
         tokenizer: spec.tokenizer.as_ref().ok().map(TokenizerEntry::new),
+        generator: generator_entry(spec, read, options),
     }
+}
+
+/// How a generator is fed, where that is not left to the default.
+fn generator_entry(spec: &ModelSpec, read: &Read, options: &Options) -> Option<GeneratorEntry> {
+    let before = spec.manifest.as_ref().and_then(|manifest| manifest.generator.clone()).unwrap_or_default();
+    let entry = GeneratorEntry {
+        attention_token: options.attention_token.clone().or(before.attention_token),
+        target_type_id: options.target_type_id.or(before.target_type_id),
+    };
+    let is_said = entry.attention_token.is_some() || entry.target_type_id.is_some();
+    (read.architecture.head == Head::Generator && is_said).then_some(entry)
 }
 
 /// The labels' names; Hugging Face leaves default ones out of its configs.

@@ -112,7 +112,7 @@ impl Model {
     /// Checks what no text could change.
     fn room(&self, call: &Call, settings: &Generation) -> Result<Room> {
         let (network, generator) = self.generator()?;
-        settings.check(network.architecture().vocab_size, generator.end)?;
+        settings.check(network.architecture().vocab_size, generator.n_words, generator.end)?;
         let n_positions = network.architecture().max_tokens();
         let least = self.tokenizer()?.n_added_tokens(Texts::Single);
         let most_new = n_positions.saturating_sub(least + 1);
@@ -144,8 +144,11 @@ impl Model {
         self.check_encodings(&encodings)?;
         call.check_cancelled()?;
         let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
-        for encoding in &encodings {
-            let n_source = if settings.source_padding == SourcePadding::Reference { longest } else { encoding.len() };
+        // Padding makes all sources as long as the longest, which is the one to be named.
+        let is_checked =
+            |encoding: &&Encoding| settings.source_padding == SourcePadding::None || encoding.len() == longest;
+        for encoding in encodings.iter().filter(is_checked) {
+            let n_source = encoding.len();
             let needed = n_source + room.max_new_tokens + 1;
             if needed > room.n_positions {
                 let reason = format!(

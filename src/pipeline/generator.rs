@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::graph::generator::layer_size;
 use crate::graph::network::BuiltGraph;
+use crate::model_dir::ModelSpec;
 use crate::options::Options;
 use crate::session::Session;
 use crate::tensor::{TensorDataRef, TensorView};
@@ -68,20 +69,24 @@ impl Generator {
     /// - Those of [`Session::open_built`].
     pub(super) fn open(
         loaded: &Arc<Loaded>,
+        spec: &ModelSpec,
         tokenizer: &std::result::Result<Arc<Tokenizer>, String>,
         path: &Path,
         options: &Options,
     ) -> Result<Option<Self>> {
         let architecture = &loaded.architecture;
         let (Head::Generator, Ok(tokenizer)) = (architecture.head, tokenizer) else { return Ok(None) };
-        let attention_token = attention_token(tokenizer, options)?;
+        let said = spec.manifest.as_ref().and_then(|manifest| manifest.generator.clone()).unwrap_or_default();
+        let attention_token =
+            attention_token(tokenizer, options.attention_token.as_ref().or(said.attention_token.as_ref()))?;
+        let target_type_id = options.target_type_id.or(said.target_type_id);
         let special = tokenizer.special_ids();
         let (Some(start), Some(end)) = (special.cls, special.sep) else {
             let reason = format!("{}: the vocabulary lacks [CLS] or [SEP], which begin and end a text", path.display());
             return Err(Error::Unsupported(reason));
         };
         let n_types = architecture.n_token_types;
-        if let Some(id) = options.target_type_id.filter(|id| *id >= n_types) {
+        if let Some(id) = target_type_id.filter(|id| *id >= n_types) {
             return Err(Error::argument(format!("option target_type_id is {id}, the model has {n_types} token types")));
         }
         let open = |graph: BuiltGraph, name: &str| {
@@ -97,7 +102,7 @@ impl Generator {
             start,
             end,
             attention_token,
-            target_type_id: options.target_type_id.unwrap_or(n_types.saturating_sub(1).min(3)) as i64,
+            target_type_id: target_type_id.unwrap_or(n_types.saturating_sub(1).min(3)) as i64,
             n_words: tokenizer.vocab_size().min(architecture.vocab_size),
             entry_size: architecture.n_layers * layer_size,
             layer_size,
@@ -234,9 +239,9 @@ fn taken<'a>(session: &Session, views: &[TensorView<'a>]) -> Vec<TensorView<'a>>
     views.iter().filter(is_taken).cloned().collect()
 }
 
-fn attention_token(tokenizer: &Tokenizer, options: &Options) -> Result<i64> {
+fn attention_token(tokenizer: &Tokenizer, wanted: Option<&String>) -> Result<i64> {
     const TOKENS: [&str; 2] = ["[ATTN]", "[MASK]"];
-    match &options.attention_token {
+    match wanted {
         Some(token) => tokenizer.id(token).ok_or_else(|| {
             Error::argument(format!("option attention_token is \"{}\", which is no token", token.escape_debug()))
         }),

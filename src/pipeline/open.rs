@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::generator::Generator;
 use super::network::{self, Loaded};
 use super::{Counters, Layout, Model, NetworkLayout};
-use crate::architecture::{Architecture, Head, OutputNames};
+use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
 use crate::batch::rows::Budget;
 use crate::error::{Error, Result};
@@ -78,18 +78,13 @@ impl Model {
         let architecture = &loaded.architecture;
         check_labels(&mut spec, architecture, options)?;
         spec.dimensions = Dimensions::from(architecture);
-        let is_seed = architecture.output_names == OutputNames::PaddleErnie;
-        if let (Head::Generator, true, None, Ok(tokenizer)) =
-            (architecture.head, is_seed, options.mask_token, &mut spec.tokenizer)
-        {
-            tokenizer.mask = None;
-        }
+        drop_mask(&mut spec, architecture, options);
         let tokenizer = open_tokenizer(&spec, options)?;
         check_averaged(architecture, options)?;
         let graph = loaded.build(options.average_layers);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
         let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
-        let generator = Generator::open(&loaded, &tokenizer, path, options)?;
+        let generator = Generator::open(&loaded, &spec, &tokenizer, path, options)?;
         let network = NetworkLayout::new(&loaded, graph, generator, options);
         let binding = wants_texts.then(|| network_binding(&network));
         let task = if wants_texts { task_of_head(architecture.head) } else { Task::Tensors };
@@ -182,6 +177,16 @@ fn check_labels_of_graph(spec: &ModelSpec, task: Task, binding: Option<&Binding>
             Err(Error::model(path, reason))
         }
         _ => Ok(()),
+    }
+}
+
+/// The reference of paddle-ernie opens a generator's tokenizer without `[MASK]`; a bundle says what it has.
+pub(super) fn drop_mask(spec: &mut ModelSpec, architecture: &Architecture, options: &Options) {
+    let is_seed = spec.family == Family::PaddleErnie && spec.manifest.is_none();
+    if let (Head::Generator, true, None, Ok(tokenizer)) =
+        (architecture.head, is_seed, options.mask_token, &mut spec.tokenizer)
+    {
+        tokenizer.mask = None;
     }
 }
 

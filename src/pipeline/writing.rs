@@ -85,20 +85,13 @@ impl<'a> Writing<'a> {
         self.source.into_iter().chain(self.entries)
     }
 
-    fn decode(&self, tokens: &[i64]) -> Result<String> {
-        self.tokenizer.decode(tokens, SpecialTokensInDecoded::Generated)
-    }
-
     /// Ends hypotheses that stop strings end, and hands out what is certain.
     pub(super) fn tell(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<()> {
-        if !self.settings.stop.is_empty() {
-            let texts = self.search.hypotheses().iter().map(|hypothesis| self.decode(&hypothesis.tokens));
-            let texts: Vec<String> = texts.collect::<Result<_>>()?;
-            let is_stopped: Vec<bool> = texts.iter().map(|text| before_stop(text, &self.settings.stop).1).collect();
-            let live =
-                self.search.hypotheses().iter().zip(is_stopped).filter(|(hypothesis, _)| hypothesis.finish.is_none());
-            let mut is_stopped = live.map(|(_, is_stopped)| is_stopped).collect::<Vec<_>>().into_iter();
-            self.search.end_where(|_| is_stopped.next().unwrap_or(false).then_some(Finish::StopString));
+        let (settings, tokenizer) = (self.settings, self.tokenizer);
+        if !settings.stop.is_empty() {
+            self.search.end_before_stop_strings(|hypothesis| {
+                Ok(before_stop(&decode(tokenizer, &hypothesis.tokens)?, &settings.stop).1)
+            })?;
         }
         let Some(on_text) = on_text else { return Ok(()) };
         match self.settings.decoding {
@@ -113,10 +106,10 @@ impl<'a> Writing<'a> {
         let Some(first) = hypotheses.first() else { return Ok(()) };
         let agrees = |at: &usize| hypotheses.iter().all(|other| other.tokens.get(*at) == first.tokens.get(*at));
         let n_agreed = (0..first.tokens.len()).take_while(agrees).count();
-        let text = self.decode(&first.tokens[..n_agreed])?;
+        let text = decode(self.tokenizer, &first.tokens[..n_agreed])?;
         let piece = self.streams[0].next(before_stop(&text, &self.settings.stop).0, &self.settings.stop);
         if !hand_out(on_text, self.input, 0, piece) {
-            self.search.end_where(|_| Some(Finish::Stopped));
+            self.search.stop();
         }
         Ok(())
     }
@@ -128,7 +121,7 @@ impl<'a> Writing<'a> {
             if self.is_told[sequence] {
                 continue;
             }
-            let text = self.decode(&hypothesis.tokens)?;
+            let text = decode(self.tokenizer, &hypothesis.tokens)?;
             let text = before_stop(&text, &self.settings.stop).0;
             let piece = match hypothesis.finish {
                 Some(_) => self.streams[sequence].finish(text),
@@ -151,12 +144,16 @@ impl<'a> Writing<'a> {
         let mut all = Vec::with_capacity(self.settings.n_sequences);
         let found = self.search.hypotheses().iter().take(self.settings.n_sequences).enumerate();
         for (sequence, hypothesis) in found {
-            let text = self.decode(&hypothesis.tokens)?;
+            let text = decode(self.tokenizer, &hypothesis.tokens)?;
             let text = before_stop(&text, &self.settings.stop).0.to_owned();
             let finish = hypothesis.finish.unwrap_or(Finish::Length);
             if let (Some(on_text), false, true) = (&mut *on_text, self.is_told[sequence], finish != Finish::Stopped) {
                 let piece = self.streams[sequence].finish(&text);
-                hand_out(on_text, self.input, sequence, piece);
+                let goes_on = hand_out(on_text, self.input, sequence, piece);
+                // With beam search all of an input ends.
+                if is_beam && !goes_on {
+                    self.is_told.fill(true);
+                }
             }
             let score =
                 if is_beam { hypothesis.score(self.settings.length_penalty) } else { hypothesis.log_probability };
@@ -170,6 +167,10 @@ impl<'a> Writing<'a> {
         }
         Ok(all)
     }
+}
+
+fn decode(tokenizer: &Tokenizer, tokens: &[i64]) -> Result<String> {
+    tokenizer.decode(tokens, SpecialTokensInDecoded::Generated)
 }
 
 /// Whether more is wanted.
