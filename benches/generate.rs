@@ -93,8 +93,14 @@ fn main() {
     let model = open(&dir, &[]);
     let words = model.tokenizer().unwrap().tokens(&source[1..source.len() - 1]).unwrap();
     let text = words.join(" ");
-    println!("source {} tokens, {N_NEW} new ones, {N_THREADS} threads; medians of {ROUNDS} rounds by turns", source.len());
-    println!("{:<8} {:>9} {:>9} {:>7} {:>12} {:>16}", "beams", "Paddle s", "ernie s", "ratio", "same tokens", "cache bytes");
+    println!(
+        "source {} tokens, {N_NEW} new ones, {N_THREADS} threads; medians of {ROUNDS} rounds by turns",
+        source.len()
+    );
+    println!(
+        "{:<8} {:>9} {:>9} {:>7} {:>12} {:>16}",
+        "beams", "Paddle s", "ernie s", "ratio", "same tokens", "cache bytes"
+    );
     for n_beams in [0, 5] {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         let mut n_same = 0;

@@ -1046,7 +1046,7 @@ typedef struct ernie_generated {
      */
     struct ernie_str text;
     /*
-     Its tokens, without the one that ended it; with a stop string those up to its last.
+     Its tokens, without the one that ended it, with those of a stop string that are not part of the text.
      */
     const int64_t *token_ids;
     /*
@@ -1075,7 +1075,7 @@ typedef struct ernie_generated {
 /*
  Takes a piece of the text of sequence `sequence` of input `input`: `len` bytes of UTF-8 at `text`, whole characters, which follow the
  pieces before them, valid during the call. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
- input), else to go on. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
+ input, whose texts are the hypotheses as they stand), else to go on; to end the whole call, signal its `cancel`. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
  throw.
  */
 typedef int32_t (*ernie_text_fn)(void *user, size_t input, size_t sequence, const char *text, size_t len);

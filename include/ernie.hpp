@@ -2,9 +2,10 @@
 //
 // Handles free themselves and move without throwing. Texts go in as std::string_view. A failed call throws
 // ernie::Error, which carries the code; the object it was called on stays usable. Views (Matrix, Tokens, Items,
-// TensorView and the string_views in them) point into the Result they came from and live as long as it.
+// Generated, TensorView and the string_views in them) point into the Result they came from and live as long as it.
 //
-// Threads: const member functions of Model, Tokenizer and Result may be called from any number of threads at once.
+// Threads: const member functions of Model, Tokenizer, Result and Cancel may be called from any number of threads at
+// once.
 #ifndef ERNIE_HPP
 #define ERNIE_HPP
 
@@ -12,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
@@ -64,6 +66,7 @@ struct Free {
     void operator()(ernie_model *p) const noexcept { ernie_model_free(p); }
     void operator()(ernie_tokenizer *p) const noexcept { ernie_tokenizer_free(p); }
     void operator()(ernie_result *p) const noexcept { ernie_result_free(p); }
+    void operator()(ernie_cancel *p) const noexcept { ernie_cancel_free(p); }
 };
 
 template <typename T> using Handle = std::unique_ptr<T, Free>;
@@ -84,6 +87,20 @@ template <typename T> T sized() noexcept {
     value.struct_size = static_cast<std::uint32_t>(sizeof(T));
     return value;
 }
+
+/// Texts that stay where they are, and views of them.
+struct Texts {
+    explicit Texts(std::vector<std::string> values) : texts(std::move(values)) {
+        views.reserve(texts.size());
+        for (const std::string &text : texts) {
+            views.push_back({text.data(), text.size()});
+        }
+    }
+    Texts(const Texts &) = delete;
+    Texts &operator=(const Texts &) = delete;
+    std::vector<std::string> texts;
+    std::vector<ernie_str> views;
+};
 
 /// For arguments that C takes NUL-terminated: a NUL byte inside would silently cut them.
 inline const char *c_str(const std::string &text) {
@@ -162,6 +179,25 @@ class Inputs {
 
   private:
     std::vector<Input> list_;
+};
+
+/// Ends the calls that it is given to, from another thread or a signal handler: they throw Code::Cancelled. Copies are
+/// the same; once signalled it stays so.
+class Cancel {
+  public:
+    Cancel() : handle_(ernie_cancel_new(), detail::Free()) {
+        if (!handle_) {
+            throw Error(Code::OutOfMemory, "out of memory");
+        }
+    }
+    /// Calls that have it end before their next run of the graph (generation before the next word), later ones at
+    /// once.
+    void signal() const noexcept { ernie_cancel_signal(handle_.get()); }
+    [[nodiscard]] bool signalled() const noexcept { return ernie_cancel_is_signalled(handle_.get()) != 0; }
+    [[nodiscard]] const ernie_cancel *raw() const noexcept { return handle_.get(); }
+
+  private:
+    std::shared_ptr<ernie_cancel> handle_;
 };
 
 using Item = ernie_item;
@@ -319,6 +355,56 @@ enum class Problem : std::uint32_t {
     Regression = ERNIE_PROBLEM_REGRESSION
 };
 
+/// How the tokens of a text that is written are chosen.
+enum class Decoding : std::uint32_t {
+    /// The best of several hypotheses, as the reference's script finds it.
+    Beam = ERNIE_DECODING_BEAM,
+    Greedy = ERNIE_DECODING_GREEDY,
+    Sample = ERNIE_DECODING_SAMPLE
+};
+/// What of a batch a text's words see.
+enum class SourcePadding : std::uint32_t {
+    None = ERNIE_SOURCE_PADDING_NONE,
+    /// As in batches of the reference: a text's words depend on the other texts.
+    Reference = ERNIE_SOURCE_PADDING_REFERENCE
+};
+/// Why a text that was written ends.
+enum class Finish : std::uint32_t {
+    End = ERNIE_FINISH_END,
+    Length = ERNIE_FINISH_LENGTH,
+    StopString = ERNIE_FINISH_STOP_STRING,
+    /// The function that takes texts returned false.
+    Stopped = ERNIE_FINISH_STOPPED
+};
+
+/// A text that was written.
+class Generated {
+  public:
+    [[nodiscard]] std::string_view text() const noexcept { return detail::view(generated_.text); }
+    /// Without the token that ended it; with a stop string those up to its last.
+    [[nodiscard]] Span<std::int64_t> token_ids() const noexcept { return {generated_.token_ids, generated_.n_tokens}; }
+    /// Of beam search what hypotheses are compared by; else the logarithm of the text's probability.
+    [[nodiscard]] float score() const noexcept { return generated_.score; }
+    [[nodiscard]] float log_probability() const noexcept { return generated_.log_probability; }
+    [[nodiscard]] Finish finish() const noexcept { return static_cast<Finish>(generated_.finish); }
+
+  private:
+    ernie_generated generated_;
+};
+static_assert(sizeof(Generated) == sizeof(ernie_generated) && std::is_standard_layout_v<Generated>,
+              "a sequence of ernie_generated is one of Generated");
+
+/// A piece of a text that is being written: whole characters, which follow those of the pieces before. `text` lives
+/// during the call of the function that takes it.
+struct Piece {
+    std::size_t input = 0;
+    std::size_t sequence = 0;
+    std::string_view text;
+};
+/// Takes pieces in the thread of the call; false ends that sequence, with beam search all of its input. What it throws
+/// ends the call, which throws it again.
+using TextFunction = std::function<bool(const Piece &)>;
+
 /// What one call wants; every setter returns the object, so that they can be chained. Copies share their texts.
 class Call {
   public:
@@ -371,7 +457,7 @@ class Call {
     }
     /// The words that may stand for a `[MASK]`.
     Call &candidates(std::vector<std::string> values) {
-        candidates_ = std::make_shared<const Texts>(std::move(values));
+        candidates_ = std::make_shared<const detail::Texts>(std::move(values));
         call_.candidates = candidates_->views.data();
         call_.n_candidates = candidates_->views.size();
         return *this;
@@ -380,36 +466,89 @@ class Call {
     Call &whole_words() noexcept { return set(call_.whole_words, 1); }
     /// What is extracted, as JSON.
     Call &schema(std::string json) {
-        schema_ = std::make_shared<const Texts>(std::vector<std::string>{std::move(json)});
+        schema_ = std::make_shared<const detail::Texts>(std::vector<std::string>{std::move(json)});
         call_.schema = schema_->views.front();
         return *this;
     }
     Call &schema_language(SchemaLanguage value) noexcept {
         return set(call_.schema_language, static_cast<std::uint32_t>(value));
     }
+    /// What can end the call while it runs.
+    Call &cancel(Cancel value) noexcept {
+        cancel_ = std::move(value);
+        call_.cancel = cancel_->raw();
+        return *this;
+    }
     [[nodiscard]] const ernie_call *raw() const noexcept { return &call_; }
 
   private:
-    /// Texts that stay where they are, and views of them.
-    struct Texts {
-        explicit Texts(std::vector<std::string> values) : texts(std::move(values)) {
-            views.reserve(texts.size());
-            for (const std::string &text : texts) {
-                views.push_back({text.data(), text.size()});
-            }
-        }
-        Texts(const Texts &) = delete;
-        Texts &operator=(const Texts &) = delete;
-        std::vector<std::string> texts;
-        std::vector<ernie_str> views;
-    };
     Call &set(std::uint32_t &field, std::uint32_t value) noexcept {
         field = value;
         return *this;
     }
     ernie_call call_ = detail::sized<ernie_call>();
-    std::shared_ptr<const Texts> candidates_;
-    std::shared_ptr<const Texts> schema_;
+    std::shared_ptr<const detail::Texts> candidates_;
+    std::shared_ptr<const detail::Texts> schema_;
+    std::optional<Cancel> cancel_;
+};
+
+/// How texts are written, in the style of Call. ernie_generation tells the ranges and defaults. Copies share their
+/// lists.
+class Generation {
+  public:
+    Generation &decoding(Decoding value) noexcept {
+        return set(generation_.decoding, static_cast<std::uint32_t>(value));
+    }
+    /// Hypotheses of beam search.
+    Generation &n_beams(std::uint32_t value) noexcept { return set(generation_.n_beams, value); }
+    /// Texts wanted for each input: the best hypotheses, or so many samples.
+    Generation &n_sequences(std::uint32_t value) noexcept { return set(generation_.n_sequences, value); }
+    /// Beam search: above 0 longer texts are preferred, 0 compares by probability.
+    Generation &length_penalty(float value) noexcept { return set(generation_.length_penalty, value); }
+    Generation &temperature(float value) noexcept { return set(generation_.temperature, value); }
+    Generation &top_p(float value) noexcept { return set(generation_.top_p, value); }
+    Generation &top_k(std::uint32_t value) noexcept { return set(generation_.top_k, value); }
+    /// Sampling: the same seed gives the same text.
+    Generation &seed(std::uint64_t value) noexcept { return set(generation_.seed, value); }
+    Generation &repetition_penalty(float value) noexcept { return set(generation_.repetition_penalty, value); }
+    /// No sequence of so many tokens is written twice.
+    Generation &no_repeat_ngram(std::uint32_t value) noexcept { return set(generation_.no_repeat_ngram, value); }
+    Generation &source_padding(SourcePadding value) noexcept {
+        return set(generation_.source_padding, static_cast<std::uint32_t>(value));
+    }
+    Generation &max_new_tokens(std::size_t value) noexcept { return set(generation_.max_new_tokens, value); }
+    Generation &min_new_tokens(std::size_t value) noexcept { return set(generation_.min_new_tokens, value); }
+    /// A text ends before any of these strings.
+    Generation &stop(std::vector<std::string> values) {
+        stop_ = std::make_shared<const detail::Texts>(std::move(values));
+        generation_.stop = stop_->views.data();
+        generation_.n_stop = stop_->views.size();
+        return *this;
+    }
+    Generation &forbidden_tokens(std::vector<std::int64_t> ids) {
+        forbidden_ = std::make_shared<const std::vector<std::int64_t>>(std::move(ids));
+        generation_.forbidden_tokens = forbidden_->data();
+        generation_.n_forbidden_tokens = forbidden_->size();
+        return *this;
+    }
+    /// Every text begins with these.
+    Generation &forced_tokens(std::vector<std::int64_t> ids) {
+        forced_ = std::make_shared<const std::vector<std::int64_t>>(std::move(ids));
+        generation_.forced_tokens = forced_->data();
+        generation_.n_forced_tokens = forced_->size();
+        return *this;
+    }
+    [[nodiscard]] const ernie_generation *raw() const noexcept { return &generation_; }
+
+  private:
+    template <typename T> Generation &set(T &field, T value) noexcept {
+        field = value;
+        return *this;
+    }
+    ernie_generation generation_ = ERNIE_GENERATION_INIT;
+    std::shared_ptr<const detail::Texts> stop_;
+    std::shared_ptr<const std::vector<std::int64_t>> forbidden_;
+    std::shared_ptr<const std::vector<std::int64_t>> forced_;
 };
 
 /// How a model or tokenizer is opened. ernie_options_set lists the keys.
@@ -469,6 +608,15 @@ class Result {
         return {items, n_items};
     }
     Span<Item> items(std::size_t) const && = delete;
+
+    /// The texts that Model::generate wrote for input `index`, best first; samples in the order of their numbers.
+    [[nodiscard]] Span<Generated> generated(std::size_t index) const & {
+        const ernie_generated *generated = nullptr;
+        std::size_t n_generated = 0;
+        detail::check(ernie_result_generated(handle_.get(), index, &generated, &n_generated));
+        return {reinterpret_cast<const Generated *>(generated), n_generated};
+    }
+    Span<Generated> generated(std::size_t) const && = delete;
 
     /// A row for each input: vectors of encode, numbers of infer; a row for each candidate of rank.
     [[nodiscard]] Matrix matrix() const & {
@@ -697,6 +845,33 @@ class Model {
     [[nodiscard]] Result infer(const Inputs &inputs, const Call &call = Call()) const {
         return run(ernie_infer, inputs, call);
     }
+    /// Texts that the model writes for sources: generated(i).
+    [[nodiscard]] Result generate(const Inputs &inputs, const Call &call = Call(),
+                                  const Generation &generation = Generation()) const {
+        ernie_result *raw = nullptr;
+        detail::check(ernie_generate(handle_.get(), inputs.raw(), inputs.size(), call.raw(), generation.raw(), &raw));
+        return Result(raw);
+    }
+    /// The same; `on_text` takes pieces of the texts as soon as they are certain.
+    Result generate(const Inputs &inputs, const Call &call, const Generation &generation,
+                    const TextFunction &on_text) const {
+        Taker taker(on_text, call);
+        ernie_generation streaming = *generation.raw();
+        if (on_text) {
+            streaming.on_text = take;
+            streaming.user = &taker;
+        }
+        ernie_result *raw = nullptr;
+        ernie_status *status =
+            ernie_generate(handle_.get(), inputs.raw(), inputs.size(), taker.call.raw(), &streaming, &raw);
+        Result result(raw);
+        if (taker.thrown != nullptr) {
+            ernie_status_free(status);
+            std::rethrow_exception(taker.thrown);
+        }
+        detail::check(status);
+        return result;
+    }
     /// The graph on the caller's own tensors.
     [[nodiscard]] Result infer_tensors(const std::vector<TensorView> &tensors) const {
         std::vector<ernie_tensor> raw;
@@ -713,6 +888,32 @@ class Model {
     [[nodiscard]] const ernie_model *raw() const noexcept { return handle_.get(); }
 
   private:
+    /// Carries what a TextFunction throws around the C library, which an exception must not cross.
+    struct Taker {
+        Taker(const TextFunction &on_text, const Call &wanted) : function(on_text), call(wanted) {
+            if (call.raw()->cancel == nullptr) {
+                call.cancel(abandoned);
+            }
+        }
+        const TextFunction &function;
+        std::exception_ptr thrown;
+        /// Ends the call after an exception; where the caller can cancel it, each text ends at its next piece instead.
+        Cancel abandoned;
+        Call call;
+    };
+    static std::int32_t take(void *user, std::size_t input, std::size_t sequence, const char *text, std::size_t len) {
+        Taker &taker = *static_cast<Taker *>(user);
+        if (taker.thrown != nullptr) {
+            return 0;
+        }
+        try {
+            return taker.function({input, sequence, {text, len}}) ? 1 : 0;
+        } catch (...) {
+            taker.thrown = std::current_exception();
+            taker.abandoned.signal();
+            return 0;
+        }
+    }
     template <typename Function>
     [[nodiscard]] Result run(Function call_c, const Inputs &inputs, const Call &call) const {
         ernie_result *raw = nullptr;

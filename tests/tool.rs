@@ -4,6 +4,8 @@
 
 #[path = "tool/bulk.rs"]
 mod bulk;
+#[path = "tool/generate.rs"]
+mod generate;
 #[path = "tool/lines.rs"]
 mod lines;
 #[path = "tool/models.rs"]

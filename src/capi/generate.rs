@@ -26,7 +26,7 @@ pub const ERNIE_SOURCE_PADDING_REFERENCE: u32 = 1;
 
 /// Takes a piece of the text of sequence `sequence` of input `input`: `len` bytes of UTF-8 at `text`, whole characters, which follow the
 /// pieces before them, valid during the call. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
-/// input), else to go on. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
+/// input, whose texts are the hypotheses as they stand), else to go on; to end the whole call, signal its `cancel`. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
 /// throw.
 pub type ernie_text_fn = Option<
     unsafe extern "C" fn(user: *mut c_void, input: usize, sequence: usize, text: *const c_char, len: usize) -> i32,
@@ -101,6 +101,9 @@ unsafe fn read(generation: *const ernie_generation) -> Result<(Generation, Optio
     }
     // SAFETY: the caller's obligation.
     let given: ernie_generation = unsafe { boundary::sized_input(generation, "generation") }?;
+    if given.reserved != 0 {
+        return Err(Error::argument(format!("generation.reserved is {}, it is 0", given.reserved)));
+    }
     // SAFETY: the caller's obligation.
     let (stop, forbidden, forced) = unsafe {
         (

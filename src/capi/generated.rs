@@ -21,7 +21,7 @@ pub const ERNIE_FINISH_STOPPED: u32 = 3;
 pub struct ernie_generated {
     /// The text, as the reference's script writes tokens.
     pub text: ernie_str,
-    /// Its tokens, without the one that ended it; with a stop string those up to its last.
+    /// Its tokens, without the one that ended it, with those of a stop string that are not part of the text.
     pub token_ids: *const i64,
     /// The number of tokens.
     pub n_tokens: usize,

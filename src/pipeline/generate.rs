@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::encodings::{encode_all, encode_options, of_input};
 use super::generator::{Generator, Step, StepRow};
+use super::tolerant::{is_of_text, moved};
 use super::writing::Writing;
 use super::{Call, Generated, Generation, Input, Layout, Model, NetworkLayout, Output, SourcePadding};
 use crate::error::{Error, Result};
@@ -78,14 +79,15 @@ impl Model {
         for (index, input) in inputs.into_iter().enumerate() {
             let read = input.and_then(|input| {
                 let made = self.sources(&[input], call, settings, &room);
-                made.map_err(|error| super::tolerant::moved(error, index))
+                made.map_err(|error| moved(error, index))
             });
             match read {
                 Ok(encodings) => {
                     sources.extend(encodings.into_iter().map(|encoding| Encoding { input: index, ..encoding }));
                     errors.push(None);
                 }
-                Err(error) => errors.push(Some(error)),
+                Err(error) if is_of_text(&error) => errors.push(Some(error)),
+                Err(error) => return Err(error),
             }
         }
         let mut output = self.write_all(sources, n_inputs, call, settings, &room, on_text)?;

@@ -79,7 +79,7 @@ fn halve(
     Ok(())
 }
 
-fn is_of_text(error: &Error) -> bool {
+pub(super) fn is_of_text(error: &Error) -> bool {
     matches!(
         error,
         Error::InvalidArgument(_) | Error::InvalidUtf8 { .. } | Error::TextTooLong { .. } | Error::Unsupported(_)
@@ -98,11 +98,13 @@ fn put_together(parts: Vec<(usize, Output)>, places: &[usize], errors: Vec<Optio
     let n_inputs = errors.len();
     let has = |holds: fn(&Output) -> bool| parts.iter().any(|(_, output)| holds(output));
     let (has_items, has_vectors) = (has(|o| !o.items.is_empty()), has(|o| !o.token_vectors.is_empty()));
+    let has_generated = has(|o| !o.generated.is_empty());
     let has_raw = has(|o| !o.raw_outputs.is_empty());
     let width = parts.iter().find_map(|(_, output)| output.matrix.as_ref().map(|matrix| matrix.n_columns));
     let mut whole = Output {
         items: vec![Vec::new(); if has_items { n_inputs } else { 0 }],
         token_vectors: vec![Matrix::default(); if has_vectors { n_inputs } else { 0 }],
+        generated: vec![Vec::new(); if has_generated { n_inputs } else { 0 }],
         matrix: width.map(|width| Matrix {
             n_rows: n_inputs,
             n_columns: width,
@@ -118,6 +120,9 @@ fn put_together(parts: Vec<(usize, Output)>, places: &[usize], errors: Vec<Optio
         first += n_texts;
         for (place, items) in places.iter().zip(output.items) {
             whole.items[*place] = items;
+        }
+        for (place, generated) in places.iter().zip(output.generated) {
+            whole.generated[*place] = generated;
         }
         for (place, vectors) in places.iter().zip(output.token_vectors) {
             whole.token_vectors[*place] = vectors;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -21,6 +22,10 @@ template <typename T, typename = void> constexpr bool gives_label = false;
 template <typename T> constexpr bool gives_label<T, std::void_t<decltype(std::declval<T>().label(0))>> = true;
 static_assert(gives_matrix<const ernie::Result &> && !gives_matrix<ernie::Result>);
 static_assert(gives_label<const ernie::Model &> && !gives_label<ernie::Model>);
+template <typename T, typename = void> constexpr bool gives_generated = false;
+template <typename T> constexpr bool gives_generated<T, std::void_t<decltype(std::declval<T>().generated(0))>> = true;
+static_assert(gives_generated<const ernie::Result &> && !gives_generated<ernie::Result>);
+static_assert(noexcept(std::declval<const ernie::Cancel &>().signal()) && std::is_copy_constructible_v<ernie::Cancel>);
 
 std::size_t other_unit_version(); // other_unit.cpp
 
@@ -164,6 +169,99 @@ void every_type(const std::string &fixtures) {
     CHECK(code_of([&] { (void)outputs[1].floats(); }) == ernie::Code::InvalidArgument);
 }
 
+void generating(const std::string &fixtures) {
+    const ernie::Model model(fixtures + "/checkpoints/paddle_ernie_generator");
+    const std::vector<std::string> texts = {"今天天气很好", "我们去北京"};
+    const ernie::Result best = model.generate(texts, {}, ernie::Generation().n_beams(4).n_sequences(2));
+    CHECK(best.size() == 2 && best.generated(0).size() == 2 && model.generate("好").size() == 1);
+    CHECK(model.generate({{"我们", "今天"}}).size() == 1 && model.generate({}).size() == 0);
+    for (const ernie::Generated &text : best.generated(1)) {
+        CHECK(text.score() <= best.generated(1)[0].score() && text.log_probability() < 0.0f);
+        CHECK(text.token_ids().size() > 0 && text.finish() != ernie::Finish::Stopped);
+    }
+    CHECK(best.items(0).size() == 2 && ernie::text_of(best.items(0)[1]) == best.generated(0)[1].text());
+    // Copies share the lists, which stay where they are.
+    const auto settings = [](std::int64_t first) {
+        const ernie::Generation kept = ernie::Generation()
+                                           .decoding(ernie::Decoding::Sample)
+                                           .temperature(1.5f)
+                                           .top_p(0.9f)
+                                           .top_k(20)
+                                           .seed(3)
+                                           .repetition_penalty(1.5f)
+                                           .no_repeat_ngram(2)
+                                           .source_padding(ernie::SourcePadding::None)
+                                           .max_new_tokens(9)
+                                           .min_new_tokens(9)
+                                           .stop({"never, 1", "never, 2"})
+                                           .forbidden_tokens({50, 51})
+                                           .forced_tokens({first, 60});
+        return kept;
+    };
+    const ernie::Result sampled = model.generate("好", {}, settings(59));
+    const ernie::Generated &one = sampled.generated(0)[0];
+    CHECK(one.token_ids().size() == 9 && one.token_ids()[0] == 59 && one.token_ids()[1] == 60);
+    CHECK(one.finish() == ernie::Finish::Length && one.score() == one.log_probability());
+    CHECK(code_of([&] { (void)model.generate("好", {}, settings(51)); }) == ernie::Code::InvalidArgument);
+    CHECK(code_of([&] { (void)model.generate("好", {}, ernie::Generation().length_penalty(11)); }) ==
+          ernie::Code::InvalidArgument);
+    CHECK(code_of([&] { (void)best.generated(2); }) == ernie::Code::InvalidArgument);
+}
+
+void streaming(const std::string &fixtures) {
+    const ernie::Model model(fixtures + "/checkpoints/paddle_ernie_generator");
+    const std::vector<std::string> texts = {"今天天气很好", "我们去北京"};
+    const auto greedy = ernie::Generation().decoding(ernie::Decoding::Greedy);
+    std::vector<std::string> joined(texts.size());
+    const ernie::Result result = model.generate(texts, {}, greedy, [&](const ernie::Piece &piece) {
+        joined[piece.input] += piece.text;
+        return piece.input == 0;
+    });
+    CHECK(joined[0] == result.generated(0)[0].text() && joined[1] == result.generated(1)[0].text());
+    CHECK(result.generated(1)[0].finish() == ernie::Finish::Stopped);
+    CHECK(model.generate(texts, {}, greedy, nullptr).size() == 2);
+
+    // What the function throws comes out, once, and nothing more is asked of it.
+    ernie::Cancel cancel;
+    for (const ernie::Call &call : {ernie::Call(), ernie::Call().cancel(cancel)}) {
+        int n_pieces = 0;
+        try {
+            model.generate(texts, call, greedy, [&](const ernie::Piece &) -> bool {
+                ++n_pieces;
+                throw std::string("enough");
+            });
+            CHECK(!"an exception");
+        } catch (const std::string &thrown) {
+            CHECK(thrown == "enough" && n_pieces == 1);
+        }
+        CHECK(!cancel.signalled() && model.generate(texts, call, greedy).size() == 2);
+    }
+
+    // Texts that were not begun yet are not written any more.
+    const std::vector<std::string> many(200, "好");
+    const auto n_before = model.stats().n_new_tokens;
+    try {
+        model.generate(many, {}, ernie::Generation(), [](const ernie::Piece &) -> bool { throw 1; });
+    } catch (int) {
+    }
+    CHECK(model.stats().n_new_tokens - n_before < many.size());
+
+    // A copy in a call outlives the handle that it is of.
+    auto call = std::make_unique<ernie::Call>(ernie::Call().cancel(ernie::Cancel()));
+    CHECK(model.generate(texts, *call, greedy).size() == 2);
+    call->cancel(cancel);
+    const ernie::Call copy = *call;
+    call.reset();
+    CHECK(code_of([&] {
+              model.generate(texts, copy, greedy, [&](const ernie::Piece &) {
+                  ernie::Cancel(cancel).signal();
+                  return true;
+              });
+          }) == ernie::Code::Cancelled);
+    CHECK(cancel.signalled() && code_of([&] { (void)model.encode("好", copy); }) == ernie::Code::Cancelled);
+    CHECK(model.stats().cache_bytes == 0 && model.stats().n_new_tokens > 0);
+}
+
 void sharing(ernie::Model model) {
     ernie::Model copy = model;
     const ernie::Model moved = std::move(model);
@@ -201,6 +299,8 @@ int main(int argc, char **argv) {
         tokens(argv[1]);
         windows(argv[1]);
         every_type(argv[2]);
+        generating(argv[2]);
+        streaming(argv[2]);
         sharing(model);
         CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);
         CHECK(code_of([] { ernie::Options().set("a", "b"); }) == ernie::Code::InvalidArgument);

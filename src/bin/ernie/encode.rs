@@ -5,6 +5,7 @@ use ernie::pipeline::{Call, Input, Model, Output, VectorType};
 use crate::args::EncodeArgs;
 use crate::failure::Failure;
 use crate::line_sink::LineSink;
+use crate::progress;
 use crate::records::{self, Object, error_of};
 use crate::request::Texts;
 use crate::row_sink::{Row, RowSink};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<(), Failure> {
             let n_columns = encoding.n_columns()?;
             let mut sink = RowSink::open(path, args.bulk.existing(), &sources, args.vector_type(), n_columns)?;
             let done = stream::run(&Rows(encoding), &mut sink, &sources, common);
-            tell_cut(sink.n_cut());
+            progress::tell_cut(sink.n_cut());
             done
         }
         None => {
@@ -81,19 +82,8 @@ impl Work for Rows {
 
     fn answer(&self, requests: &[&Texts]) -> Result<Answers<Row>, Failure> {
         self.0.each(requests, |output, index| {
-            let first = output.encodings.partition_point(|encoding| encoding.input < index);
-            let is_cut = output.encodings.get(first).is_some_and(|encoding| encoding.n_truncated_tokens() > 0);
             let vector = output.matrix.as_ref().map(|matrix| matrix.row(index).to_vec());
-            Row { vector: vector.unwrap_or_default(), is_cut }
+            Row { vector: vector.unwrap_or_default(), is_cut: records::is_cut(output, index) }
         })
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a command-line tool reports on standard error")]
-fn tell_cut(n_cut: u64) {
-    match n_cut {
-        0 => {}
-        1 => eprintln!("ernie: 1 text was cut"),
-        n => eprintln!("ernie: {n} texts were cut"),
     }
 }

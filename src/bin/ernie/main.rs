@@ -1,6 +1,6 @@
-//! The command-line tool: `inspect`, `export`, `tokenize`, `encode`, `infer` and `rank` on a model's directory.
+//! The command-line tool: `inspect`, `export`, `tokenize`, `encode`, `infer`, `rank` and `generate` on a model's directory.
 //!
-//! In: text lines or JSON Lines, from files or standard input. Out: JSON Lines (or an array of vectors), in input order,
+//! In: text lines or JSON Lines, from files or standard input. Out: JSON Lines (or an array of vectors, or texts as they come), in input order,
 //! flushed as they come. Messages go to standard error. Inputs of any size take the memory of one chunk of lines.
 
 mod args;
@@ -8,6 +8,7 @@ mod array;
 mod encode;
 mod export;
 mod failure;
+mod generate;
 mod infer;
 mod inspect;
 mod line_sink;
@@ -20,6 +21,7 @@ mod request;
 mod row_sink;
 mod sources;
 mod stream;
+mod text_sink;
 mod tokenize;
 
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args),
         Command::Infer(args) => infer::run(&args),
         Command::Rank(args) => rank::run(&args),
+        Command::Generate(args) => generate::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -135,6 +135,15 @@ fn bar(n_bytes: Option<u64>) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// Says how many texts were cut, where their answers do not tell it.
+pub(crate) fn tell_cut(n_cut: u64) {
+    match n_cut {
+        0 => {}
+        1 => say("1 text was cut"),
+        n => say(&format!("{n} texts were cut")),
+    }
+}
+
 /// Says something on standard error; where nobody listens, nothing is lost.
 fn say(message: &str) {
     drop(writeln!(std::io::stderr(), "ernie: {message}"));

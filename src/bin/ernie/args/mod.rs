@@ -1,9 +1,11 @@
 //! The command line: what all commands that read texts share.
 
 mod encode;
+mod generate;
 mod infer;
 
 pub(crate) use encode::{EncodeArgs, PoolingArgs};
+pub(crate) use generate::{Form, GenerateArgs};
 pub(crate) use infer::InferArgs;
 
 use std::path::{Path, PathBuf};
@@ -33,10 +35,13 @@ pub(crate) enum Command {
     Tokenize(TokenizeArgs),
     /// Turn texts into vectors: JSON Lines, or with `--output FILE.npy` a NumPy array.
     Encode(EncodeArgs),
-    /// Answer the model's task: labels, entities, answers, words of a `[MASK]`, what a schema names.
+    /// Answer the model's task: labels, entities, answers, words of a `[MASK]`, what a schema names, a written text.
     Infer(Box<InferArgs>),
     /// Put candidates in order for a query: JSON Lines `{"query": ..., "candidates": [...]}`.
     Rank(RankArgs),
+    /// Write a text for each text, by beam search, greedily or by chance: JSON Lines, or with `--stream` and on a terminal the
+    /// texts as they come.
+    Generate(Box<GenerateArgs>),
 }
 
 #[derive(Args)]

@@ -31,6 +31,12 @@ pub(crate) fn windows(windows: &[Encoding], tokenizer: &Tokenizer) -> Object {
     Object::default().with("n_windows", &windows.len()).with("windows", &windows)
 }
 
+/// Whether the text was cut; what is given in windows is not.
+pub(crate) fn is_cut(output: &Output, index: usize) -> bool {
+    let first = output.encodings.partition_point(|encoding| encoding.input < index);
+    output.encodings.get(first).is_some_and(|encoding| encoding.n_truncated_tokens() > 0)
+}
+
 /// Whether the text was cut, and on request its ids and the graph's outputs, of several windows each window's.
 pub(crate) fn add_encodings(object: Object, output: &Output, index: usize, raw: bool) -> Object {
     let begin = output.encodings.partition_point(|encoding| encoding.input < index);

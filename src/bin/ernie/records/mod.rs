@@ -4,8 +4,8 @@ mod encodings;
 mod found;
 mod tasks;
 
-pub(crate) use encodings::{add_encodings, tokens, windows};
-pub(crate) use tasks::{answer, ranking};
+pub(crate) use encodings::{add_encodings, is_cut, tokens, windows};
+pub(crate) use tasks::{answer, ranking, written};
 
 use ernie::pipeline::{Output, VectorType};
 use half::f16;

@@ -1,7 +1,7 @@
 //! What each task found.
 
 use ernie::options::Task;
-use ernie::pipeline::{Call, Item, Model, Output, Tags};
+use ernie::pipeline::{Call, Finish, Generated, Item, Model, Output, Tags};
 use ernie::tokenize::Encoding;
 
 use super::{Object, found};
@@ -19,6 +19,7 @@ pub(crate) fn answer(model: &Model, call: &Call, output: &Output, index: usize) 
         Task::MaskedLm => masks(items, !call.candidates.is_empty()),
         Task::InformationExtraction if call.schema.is_some() => found::by_name(items),
         Task::InformationExtraction => found::list(items),
+        Task::Generation => text(items),
         _ => labels(items),
     }
 }
@@ -89,6 +90,36 @@ fn answers(items: &[Item], no_answer_score: Option<f32>) -> Object {
     let object = Object::default().with("answer", &answer).with("score", &best.map(|item| item.score));
     let list: Vec<Object> = items.iter().map(one).collect();
     with_place(object, best).with("no_answer_score", &no_answer_score).with("answers", &list)
+}
+
+/// The text that a generator writes; of raw outputs there is none.
+fn text(items: &[Item]) -> Object {
+    items
+        .first()
+        .map_or_else(Object::default, |item| Object::default().with("text", &item.text).with("score", &item.score))
+}
+
+/// The sequences that were written for a text: the first of them, and all of them where `is_list`.
+pub(crate) fn written(sequences: &[Generated], is_list: bool, with_ids: bool) -> Object {
+    let one = |generated: &Generated| {
+        let finish = match generated.finish {
+            Finish::End => "end",
+            Finish::Length => "length",
+            Finish::StopString => "stop_string",
+            _ => "stopped",
+        };
+        let object = Object::default()
+            .with("text", &generated.text)
+            .with("score", &generated.score)
+            .with("log_probability", &generated.log_probability)
+            .with("finish", &finish);
+        if with_ids { object.with("token_ids", &generated.token_ids) } else { object }
+    };
+    let object = sequences.first().map_or_else(Object::default, one);
+    match is_list {
+        true => object.with("sequences", &sequences.iter().map(one).collect::<Vec<Object>>()),
+        false => object,
+    }
 }
 
 /// The words of each mask, best first.
