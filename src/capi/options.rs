@@ -43,7 +43,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// Sets one option; both strings are copied.
 ///
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
-/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `off` (default), `on`
+/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a generator, else `off`), `off`, `runs` (while a run is under way), `on`
 /// - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
 ///   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
 ///   a text alone and in a batch then agree to rounding, not to the last bit)

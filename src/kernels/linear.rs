@@ -17,10 +17,10 @@ pub(crate) struct Linear<'a> {
     pub(crate) n_outputs: usize,
 }
 
-/// What one panel of one product needs. Pointers are those of slices that were checked.
+/// What a few rows and one panel need. Pointers are those of slices that were checked.
 #[derive(Clone, Copy)]
 pub(super) struct Panel {
-    /// `[rows, inputs]`.
+    /// `[inputs, rows]`.
     pub(super) input: *const f32,
     pub(super) n_inputs: usize,
     /// `[inputs, 32]`.
@@ -55,6 +55,13 @@ pub(crate) fn multiply(
     if !layers.iter().zip(outputs.iter()).all(fits) {
         return false;
     }
+    let tile_rows = tile_rows(set);
+    let mut tiles = Vec::with_capacity(input.len());
+    for tile in input.chunks(tile_rows * n_inputs) {
+        // One place after another is read for all rows: with as many streams as rows the processor would run out of registers.
+        (0..n_inputs).for_each(|i| tiles.extend(tile.iter().skip(i).step_by(n_inputs)));
+    }
+    let input = tiles.as_slice();
     let outputs: Vec<Shared<'_>> = outputs.iter_mut().map(|output| Shared::new(output)).collect();
     let n_panels: Vec<usize> = layers.iter().map(|layer| layer.n_outputs.div_ceil(PANEL_WIDTH)).collect();
     let parts = Parts::new(n_panels.iter().sum());
@@ -78,8 +85,19 @@ pub(crate) fn multiply(
     true
 }
 
-/// Rows that go through a panel together at most.
-const MOST_ROWS: usize = 12;
+/// Rows that go through a panel together at most, by any instruction set.
+pub(super) const MOST_ROWS: usize = 12;
+
+/// The same by one: more would not find room in its registers.
+fn tile_rows(set: InstructionSet) -> usize {
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512 => MOST_ROWS,
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 => 3,
+        InstructionSet::Portable => 4,
+    }
+}
 
 /// # Safety
 /// - Lengths fit, as [`multiply`] checks; nobody else uses the panel's columns of `output`.
@@ -98,10 +116,11 @@ unsafe fn multiply_panel(
     let mut sums = [[0.0_f32; PANEL_WIDTH]; MOST_ROWS];
     let mut row = 0;
     while row < n_rows {
+        let n_done = tile_rows(set).min(n_rows - row);
         let work = Panel { input: input[row * n_inputs..].as_ptr(), n_inputs, weights };
-        // SAFETY: `n_rows - row` rows of `n_inputs` begin at `input`, and `n_inputs` rows of 32 at `weights`; the set is one that
-        // the processor has.
-        let n_done = unsafe { rows(set, work, n_rows - row, &mut sums) };
+        // SAFETY: a tile of so many rows begins at `input`, and `n_inputs` rows of 32 at `weights`; the set is one that the
+        // processor has.
+        unsafe { rows(set, work, n_done, &mut sums) };
         for (offset, sums) in sums[..n_done].iter().enumerate() {
             // SAFETY: columns of this panel.
             let columns = unsafe { output.part((row + offset) * layer.n_outputs + first, n_columns) };
@@ -117,12 +136,13 @@ unsafe fn multiply_panel(
     }
 }
 
-/// Sums of some of `n_rows` rows; how many.
+/// Sums of a tile's rows.
 ///
 /// # Safety
-/// - `panel.input` begins `n_rows` rows, at least 1, `panel.weights` `n_inputs` rows of 32; the processor has `set`.
-unsafe fn rows(set: InstructionSet, panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) -> usize {
-    // SAFETY: the caller's obligation, and no more rows than there are.
+/// - `panel.input` begins a tile of `n_rows` rows, from 1 to [`tile_rows`], `panel.weights` `n_inputs` rows of 32; the processor has
+///   `set`.
+unsafe fn rows(set: InstructionSet, panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
+    // SAFETY: the caller's obligation.
     unsafe {
         match set {
             #[cfg(target_arch = "x86_64")]
@@ -131,7 +151,8 @@ unsafe fn rows(set: InstructionSet, panel: Panel, n_rows: usize, sums: &mut [[f3
             InstructionSet::Avx2 => super::x86::rows_avx2(panel, n_rows, sums),
             InstructionSet::Portable => match n_rows {
                 1 => portable::<1>(panel, sums),
-                2 | 3 => portable::<2>(panel, sums),
+                2 => portable::<2>(panel, sums),
+                3 => portable::<3>(panel, sums),
                 _ => portable::<4>(panel, sums),
             },
         }
@@ -140,22 +161,22 @@ unsafe fn rows(set: InstructionSet, panel: Panel, n_rows: usize, sums: &mut [[f3
 
 /// # Safety
 /// - As [`rows`], with `ROWS` rows.
-unsafe fn portable<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) -> usize {
+unsafe fn portable<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
     const FUSED: bool = cfg!(target_arch = "aarch64");
     let mut totals = [[0.0_f32; PANEL_WIDTH]; ROWS];
     for i in 0..panel.n_inputs {
-        // SAFETY: row `i` of the panel and column `i` of the rows, by the caller's obligation.
-        let weights = unsafe { &*panel.weights.add(i * PANEL_WIDTH).cast::<[f32; PANEL_WIDTH]>() };
-        for (row, total) in totals.iter_mut().enumerate() {
-            // SAFETY: as above.
-            let x = unsafe { *panel.input.add(row * panel.n_inputs + i) };
+        // SAFETY: row `i` of the panel and of the tile, by the caller's obligation.
+        let (weights, input) = unsafe {
+            let weights = &*panel.weights.add(i * PANEL_WIDTH).cast::<[f32; PANEL_WIDTH]>();
+            (weights, &*panel.input.add(i * ROWS).cast::<[f32; ROWS]>())
+        };
+        for (total, x) in totals.iter_mut().zip(input) {
             for (total, weight) in total.iter_mut().zip(weights) {
-                *total = super::exponential::multiply_add::<FUSED>(x, *weight, *total);
+                *total = super::exponential::multiply_add::<FUSED>(*x, *weight, *total);
             }
         }
     }
     sums[..ROWS].copy_from_slice(&totals);
-    ROWS
 }
 
 #[cfg(test)]

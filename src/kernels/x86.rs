@@ -5,19 +5,15 @@ use std::arch::x86_64::{
     _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::linear::Panel;
+use super::linear::{MOST_ROWS, Panel};
 use super::panels::PANEL_WIDTH;
 
-/// Rows that a tile has at most: more would not find room in the registers.
-const AVX512_ROWS: usize = 12;
-const AVX2_ROWS: usize = 3;
-
-/// Sums of as many rows as fit into registers; how many.
+/// Sums of a tile's rows.
 ///
 /// # Safety
-/// - `panel.input` begins `n_rows` rows, at least 1, `panel.weights` `n_inputs` rows of 32; the processor has AVX-512F.
-pub(super) unsafe fn rows_avx512(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; AVX512_ROWS]) -> usize {
-    // SAFETY: the caller's obligation, and no more rows than there are.
+/// - `panel.input` begins a tile of `n_rows` rows, from 1 to 12, `panel.weights` `n_inputs` rows of 32; the processor has AVX-512F.
+pub(super) unsafe fn rows_avx512(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
+    // SAFETY: the caller's obligation.
     unsafe {
         match n_rows {
             1 => tile_avx512::<1>(panel, sums),
@@ -39,7 +35,7 @@ pub(super) unsafe fn rows_avx512(panel: Panel, n_rows: usize, sums: &mut [[f32; 
 /// # Safety
 /// - As [`rows_avx512`], with `ROWS` rows.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile_avx512<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; AVX512_ROWS]) -> usize {
+unsafe fn tile_avx512<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
     for i in 0..panel.n_inputs {
         // SAFETY: row `i` of the panel has 32 weights.
@@ -48,8 +44,8 @@ unsafe fn tile_avx512<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_W
             [_mm512_loadu_ps(row), _mm512_loadu_ps(row.add(16))]
         };
         for (row, total) in totals.iter_mut().enumerate() {
-            // SAFETY: there are `ROWS` rows of `n_inputs`.
-            let x = _mm512_set1_ps(unsafe { *panel.input.add(row * panel.n_inputs + i) });
+            // SAFETY: row `i` of the tile has `ROWS` numbers.
+            let x = _mm512_set1_ps(unsafe { *panel.input.add(i * ROWS + row) });
             total[0] = _mm512_fmadd_ps(x, weights[0], total[0]);
             total[1] = _mm512_fmadd_ps(x, weights[1], total[1]);
         }
@@ -61,20 +57,19 @@ unsafe fn tile_avx512<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_W
             _mm512_storeu_ps(sums.as_mut_ptr().add(16), total[1]);
         }
     }
-    ROWS
 }
 
-/// Sums of as many rows as fit into registers; how many.
+/// Sums of a tile's rows.
 ///
 /// # Safety
-/// - As [`rows_avx512`], of a processor that has AVX2 and FMA.
-pub(super) unsafe fn rows_avx2(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; AVX512_ROWS]) -> usize {
-    // SAFETY: the caller's obligation, and no more rows than there are.
+/// - As [`rows_avx512`], with 3 rows at most, of a processor that has AVX2 and FMA.
+pub(super) unsafe fn rows_avx2(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
+    // SAFETY: the caller's obligation.
     unsafe {
         match n_rows {
             1 => tile_avx2::<1>(panel, sums),
             2 => tile_avx2::<2>(panel, sums),
-            _ => tile_avx2::<AVX2_ROWS>(panel, sums),
+            _ => tile_avx2::<3>(panel, sums),
         }
     }
 }
@@ -82,15 +77,15 @@ pub(super) unsafe fn rows_avx2(panel: Panel, n_rows: usize, sums: &mut [[f32; PA
 /// # Safety
 /// - As [`rows_avx2`], with `ROWS` rows.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; AVX512_ROWS]) -> usize {
+unsafe fn tile_avx2<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
     let mut totals = [[_mm256_setzero_ps(); 4]; ROWS];
     for i in 0..panel.n_inputs {
         for quarter in 0..4 {
             // SAFETY: row `i` of the panel has 32 weights.
             let weights = unsafe { _mm256_loadu_ps(panel.weights.add(i * PANEL_WIDTH + 8 * quarter)) };
             for (row, total) in totals.iter_mut().enumerate() {
-                // SAFETY: there are `ROWS` rows of `n_inputs`.
-                let x = _mm256_broadcast_ss(unsafe { &*panel.input.add(row * panel.n_inputs + i) });
+                // SAFETY: row `i` of the tile has `ROWS` numbers.
+                let x = _mm256_broadcast_ss(unsafe { &*panel.input.add(i * ROWS + row) });
                 total[quarter] = _mm256_fmadd_ps(x, weights, total[quarter]);
             }
         }
@@ -101,5 +96,4 @@ unsafe fn tile_avx2<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WID
             unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * quarter), *total) };
         }
     }
-    ROWS
 }

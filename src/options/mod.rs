@@ -4,7 +4,7 @@
 
 mod values;
 
-pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Task};
+pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Spinning, Task};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::Scheme;
@@ -22,8 +22,9 @@ pub struct Options {
     pub device_id: i32,
     /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
-    /// Whether idle threads of the runtime spin. Key `spinning`: `off` (default), `on`.
-    pub spinning: bool,
+    /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a generator, else `off`), `off`, `runs` (while
+    /// a run is under way), `on`.
+    pub spinning: Spinning,
     /// Whether the weights of a checkpoint are kept in the form that products want: short texts run up to twice as fast.
     /// Without it a model opens in milliseconds and takes no memory but its file's pages, and a text alone and in a batch
     /// agree to rounding only. Key `prepacking`: `on` (default), `off`.
@@ -92,7 +93,7 @@ impl Default for Options {
             provider: Provider::Cpu,
             device_id: 0,
             n_threads: 0,
-            spinning: false,
+            spinning: Spinning::Auto,
             prepacking: true,
             arena: Arena::Keep,
             profile: None,
@@ -127,7 +128,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda or tensorrt"),
     ("device_id", "which GPU, from 0"),
     ("threads", "threads inside one operator and for tokenizing, 4096 at most; 0 = one per physical core"),
-    ("spinning", "off or on"),
+    ("spinning", "auto, off, runs or on"),
     ("prepacking", "on or off"),
     ("arena", "keep, shrink or off"),
     ("profile", "the beginning of a path"),
@@ -145,8 +146,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("tokenizer", "auto, ernie, bert, bert-fast, bert-paddlenlp, ernie-tiny, ernie-m, ernie-m-hf or tokenizer.json"),
     ("lowercase", "auto, on or off"),
     ("mask_token", "auto, special or none"),
-    ("attention_token", "auto, or the token that asks a generator for the next word"),
-    ("target_type_id", "auto, or the type of tokens that a generator writes, from 0"),
+    ("attention_token", "auto; else a token, which asks a generator for the next one"),
+    ("target_type_id", "auto; else a number, the type of tokens that a generator writes"),
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
@@ -172,7 +173,11 @@ impl Options {
             "provider" => self.set_provider(value),
             "device_id" => parse(value, |n| *n >= 0, &mut self.device_id),
             "threads" => parse(value, |n| *n <= 4096, &mut self.n_threads),
-            "spinning" => choose(value, &[("off", false), ("on", true)], &mut self.spinning),
+            "spinning" => {
+                let values =
+                    [("auto", Spinning::Auto), ("off", Spinning::Off), ("runs", Spinning::Runs), ("on", Spinning::On)];
+                choose(value, &values, &mut self.spinning)
+            }
             "prepacking" => choose(value, &[("on", true), ("off", false)], &mut self.prepacking),
             "arena" => {
                 choose(value, &[("keep", Arena::Keep), ("shrink", Arena::Shrink), ("off", Arena::Off)], &mut self.arena)

@@ -25,6 +25,21 @@ impl Provider {
     }
 }
 
+/// Whether idle threads of the runtime spin, which answers sooner and takes a processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Spinning {
+    /// [`Self::Runs`] for the steps of a generator, each of which has many short products, else [`Self::Off`].
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// As long as a run is under way.
+    Runs,
+    /// Also between runs.
+    On,
+}
+
 /// What happens to the memory that runs have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

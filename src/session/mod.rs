@@ -3,7 +3,7 @@
 //! [`runtime`] finds and loads ONNX Runtime, once a process; [`Session`] holds one loaded graph and runs it;
 //! `process` asks the dynamic loader, `cores` the operating system.
 //!
-//! The runtime's threads, memory arena and logging are set here: spinning off, arena on, memory patterns off (they
+//! The runtime's threads, memory arena and logging are set here: spinning off (but for the steps of a generator), arena on, memory patterns off (they
 //! keep one plan for every shape ever seen), nothing written to the terminal.
 
 mod convert;
@@ -27,7 +27,7 @@ pub(crate) use cores::usable_threads;
 use initializers::HeldSession;
 
 use crate::error::{Error, Result};
-use crate::options::{Arena, Options, Provider};
+use crate::options::{Arena, Options, Provider, Spinning};
 use crate::tensor::{Tensor, TensorInfo, TensorView};
 use crate::weights::Weights;
 
@@ -249,7 +249,10 @@ fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<S
     let builder = builder.with_optimization_level(level).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;
     let builder = builder.with_inter_threads(1).map_err(|e| failed(e.into()))?;
-    let builder = builder.with_intra_op_spinning(options.spinning).map_err(|e| failed(e.into()))?;
+    let spins = matches!(options.spinning, Spinning::Runs | Spinning::On);
+    let builder = builder.with_intra_op_spinning(spins).map_err(|e| failed(e.into()))?;
+    let stops = if options.spinning == Spinning::Runs { "1" } else { "0" };
+    let builder = builder.with_config_entry("session.force_spinning_stop", stops).map_err(|e| failed(e.into()))?;
     let builder = builder.with_prepacking(options.prepacking).map_err(|e| failed(e.into()))?;
     let mut builder = builder.with_memory_pattern(false).map_err(|e| failed(e.into()))?;
     if let Some(prefix) = &options.profile {
