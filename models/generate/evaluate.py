@@ -4,7 +4,7 @@
 Usage: evaluate.py MODEL [--greedy FILE] [--beam5 FILE]
 
 MODEL is the folder that `train.py` wrote. A FILE has a JSON object for each line of `held_back.jsonl`, with the
-generated `text` and, where it is there, `ids` (or `tokens`, if they are numbers); both may lie deeper, in objects or in
+generated `text` and, where it is there, `ids` (or `token_ids`, or `tokens`, if they are numbers); both may lie deeper, in objects or in
 the first entry of lists. Needs nothing but Python. Ends with status 1 where a text or ids differ from the reference's.
 """
 
@@ -32,7 +32,7 @@ def find(entry, names):
 
 def prediction(entry, sep):
     """Text and ids without [SEP] of a line; None for what it does not say."""
-    text, ids = find(entry, ["text"]), find(entry, ["ids", "tokens"])
+    text, ids = find(entry, ["text"]), find(entry, ["ids", "token_ids", "tokens"])
     if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids):
         ids = None
     return text, ids[:ids.index(sep)] if ids and sep in ids else ids
