@@ -105,6 +105,11 @@ impl Weights {
         self.all.iter().any(|weight| matches!(weight.storage, Storage::Mapped(..)))
     }
 
+    /// Whether any is packed for products of this library.
+    pub(crate) fn are_packed(&self) -> bool {
+        self.all.iter().any(|weight| matches!(weight.storage, Storage::Packed(..)))
+    }
+
     /// Gives the pages of mapped files back to the system; they are read again where they are used.
     pub(crate) fn release_pages(&self) {
         for weight in &self.all {

@@ -729,3 +729,16 @@ fn mask_is_a_token_in_sources_of_paddlenlp_and_text_in_those_of_the_seed() {
     }
     assert_eq!(ids(&dir("paddlenlp_generator"), "[MASK]"), [1, 4, 2]);
 }
+
+#[test]
+fn generators_open_at_the_same_time() {
+    support::load_runtime();
+    let dir = support::root().join("tests/fixtures/checkpoints/paddle_ernie_generator");
+    std::thread::scope(|scope| {
+        let opening: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| Model::open(&dir, &Options::default()).map(drop))).collect();
+        for thread in opening {
+            thread.join().unwrap().unwrap_or_else(|e| panic!("{}", e.report()));
+        }
+    });
+}

@@ -90,10 +90,15 @@ impl Session {
         };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
         let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
-        let operators = operators::domain(usable_threads(options.n_threads));
+        if !shared.weights.are_packed() {
+            return Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options));
+        }
         let refused = |e: ort::Error| runtime_error("ONNX Runtime does not take the operators of libernie", e);
-        let builder = builder.with_operators(operators.map_err(refused)?).map_err(|e| refused(e.into()))?;
-        Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options))
+        let operators = operators::domain(usable_threads(options.n_threads)).map_err(refused)?;
+        let builder = builder.with_operators(operators).map_err(|e| refused(e.into()))?;
+        let _first = operators::registering();
+        let session = HeldSession::load(builder, model, names, shared, failed)?;
+        Ok(Self::new(session, options))
     }
 
     fn new(session: HeldSession, options: &Options) -> Self {

@@ -8,6 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, ValueRef, ValueRefMut};
@@ -23,6 +24,13 @@ pub(super) fn domain(n_threads: usize) -> ort::Result<OperatorDomain> {
     let domain = domain.add(LinearOperator::<1> { name: "Linear", n_threads })?;
     let domain = domain.add(LinearOperator::<3> { name: "Linear3", n_threads })?;
     domain.add(CachedAttentionOperator { n_threads })
+}
+
+/// Held while a session with these operators is created. The runtime keeps the names of domains for the whole process, and two
+/// sessions that are the first at the same time would both enter this one.
+pub(super) fn registering() -> MutexGuard<'static, ()> {
+    static REGISTERING: Mutex<()> = Mutex::new(());
+    REGISTERING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const FLOATS: OperatorInput = OperatorInput::required(TensorElementType::Float32);
