@@ -37,7 +37,9 @@ fn penalise(penalty: f32, tokens: &[i64], logits: &mut [f32]) {
     seen.dedup();
     for id in seen {
         if let Some(logit) = logits.get_mut(id) {
-            *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+            let penalised = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+            // However small a penalty is, probabilities stay numbers.
+            *logit = penalised.clamp(f32::MIN, f32::MAX);
         }
     }
 }
@@ -65,6 +67,8 @@ mod tests {
     fn written_tokens_are_penalised_once_each() {
         let settings = Generation { repetition_penalty: 2.0, ..Generation::default() };
         assert_eq!(processed(&settings, &[1, 2, 2], vec![1.0, 4.0, -4.0, -3.0]), [1.0, 2.0, -8.0, -3.0]);
+        let tiny = Generation { repetition_penalty: 1e-38, ..Generation::default() };
+        assert_eq!(processed(&tiny, &[0], vec![9e3, 1.0]), [f32::MAX, 1.0]);
     }
 
     #[test]
