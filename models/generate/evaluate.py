@@ -4,8 +4,9 @@
 Usage: evaluate.py MODEL [--greedy FILE] [--beam5 FILE]
 
 MODEL is the folder that `train.py` wrote. A FILE has a JSON object for each line of `held_back.jsonl`, with the
-generated `text` and, where it is there, `ids` (or `token_ids`, or `tokens`, if they are numbers); both may lie deeper, in objects or in
-the first entry of lists. Needs nothing but Python. Ends with status 1 where a text or ids differ from the reference's.
+generated `text` and, where they are there, `ids` (or `token_ids`, or `tokens`, if they are numbers); both may lie deeper,
+in objects or in the first entry of lists. Needs nothing but Python. Ends with status 1 where a text or ids differ from
+the reference's.
 """
 
 import argparse
