@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark reports on standard output")]
 
+mod median;
+
 use std::ffi::CString;
 use std::hint::black_box;
 use std::path::Path;
@@ -13,16 +15,12 @@ use ernie::capi::model::{ernie_infer_tensors, ernie_model, ernie_model_free, ern
 use ernie::capi::options::{ernie_options_free, ernie_options_new, ernie_options_set};
 use ernie::capi::result::{ernie_result, ernie_result_free};
 use ernie::capi::tensor::{ERNIE_TYPE_FLOAT32, ernie_tensor};
+use median::median;
 use ort::AsPointer;
 use ort::value::TensorRef;
 
 const N_CALLS: usize = 2000;
 const N_ROUNDS: usize = 25;
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
 
 fn nanoseconds_of_a_call(mut call: impl FnMut()) -> f64 {
     let start = Instant::now();

@@ -13,22 +13,20 @@
     reason = "a benchmark fails by panicking"
 )]
 
+mod median;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use ernie::options::Options;
 use ernie::pipeline::{Call, Decoding, Generation, Input, Model};
+use median::median;
 use serde_json::Value;
 
 const N_NEW: usize = 64;
 const N_THREADS: usize = 2;
 const ROUNDS: usize = 3;
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
 
 fn settings(n_beams: usize) -> Generation {
     let base = Generation { max_new_tokens: Some(N_NEW), ..Generation::default() };

@@ -13,6 +13,8 @@
     reason = "a benchmark fails by panicking"
 )]
 
+mod median;
+
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
@@ -21,6 +23,7 @@ use std::time::Instant;
 use ernie::options::Options;
 use ernie::pipeline::export::{GraphKind, export};
 use ernie::pipeline::{Call, Input, Model};
+use median::median;
 
 const HIDDEN: usize = 768;
 const LAYERS: usize = 12;
@@ -220,11 +223,6 @@ fn measure(what: &str, dir: &Path) -> (f64, f64, f64) {
         model.encode(&[Input { text: "t9 t10 t11", pair: None }], &call).unwrap();
     }
     (seconds, status("VmHWM") - start, status("VmRSS") - start)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn main() {

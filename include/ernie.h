@@ -484,6 +484,11 @@
 #define ERNIE_FINISH_STOPPED 3
 
 /*
+ Nothing may follow: all tokens are forbidden.
+ */
+#define ERNIE_FINISH_EXHAUSTED 4
+
+/*
  The best of several hypotheses, as the reference's script finds it.
  */
 #define ERNIE_DECODING_BEAM 0
@@ -504,7 +509,7 @@
 #define ERNIE_SOURCE_PADDING_NONE 0
 
 /*
- Sources are filled up to the longest of the call and words see the padding, as in batches of the reference: a text's words depend on
+ Sources are filled up to the longest of the call (of those that can be sources) and words see the padding, as in batches of the reference: a text's words depend on
  the other texts.
  */
 #define ERNIE_SOURCE_PADDING_REFERENCE 1
@@ -1058,8 +1063,8 @@ typedef struct ernie_generated {
      */
     float score;
     /*
-     The logarithm of the text's probability, with that of its end: what is left of the model's after forbidden tokens and penalties,
-     before `temperature`, `top_k` and `top_p`.
+     The logarithm of the text's probability, with that of its end and of forced tokens: what is left of the model's after
+     forbidden tokens and penalties, before `temperature`, `top_k` and `top_p`.
      */
     float log_probability;
     /*
@@ -1113,7 +1118,8 @@ typedef struct ernie_generation {
      */
     float top_p;
     /*
-     Logits of tokens that were written are divided by it, or multiplied where they are negative. Above 0. Default 1: nothing is done.
+     Logits of tokens that were written are divided by it, or multiplied where they are negative. From 0.001 to 1000.
+     Default 1: nothing is done.
      */
     float repetition_penalty;
     /*
@@ -1162,7 +1168,7 @@ typedef struct ernie_generation {
      */
     size_t n_forbidden_tokens;
     /*
-     Ids of tokens that every text begins with. Default: none.
+     Ids of tokens that every text begins with, whatever else is asked for. Default: none.
      */
     const int64_t *forced_tokens;
     /*

@@ -374,7 +374,8 @@ enum class Finish : std::uint32_t {
     Length = ERNIE_FINISH_LENGTH,
     StopString = ERNIE_FINISH_STOP_STRING,
     /// The function that takes texts returned false.
-    Stopped = ERNIE_FINISH_STOPPED
+    Stopped = ERNIE_FINISH_STOPPED,
+    Exhausted = ERNIE_FINISH_EXHAUSTED
 };
 
 /// A text that was written.

@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("graph", &["error", "tensor", "wire", "architecture", "mapped_file", "kernels"]),
     ("batch", &["options", "architecture", "tokenize"]),
     ("session", &["error", "options", "panics", "tensor", "weights", "kernels"]),
-    ("heads", &["error", "options"]),
+    ("heads", &["error", "options", "kernels"]),
     ("generate", &["error", "kernels"]),
     (
         "pipeline",

@@ -477,11 +477,11 @@ fn words_are_those_that_settings_allow() {
         };
         let penalised = ids(&Generation { repetition_penalty: 3.0, ..way.clone() });
         assert!(2 * repeated(&penalised) < repeated(&usual), "{way:?}");
-        // Two words, each once: then no word is left.
+        // Two words, each once: then no word is left, and the model has not ended the text.
         let but = |kept: &[i64]| (0..81).filter(|id| !kept.contains(id)).collect::<Vec<i64>>();
         let two = [id("f"), id("##m")];
         for g in ids(&Generation { forbidden_tokens: but(&two), no_repeat_ngram: 1, ..way.clone() }) {
-            assert_eq!((g.token_ids.len(), g.finish), (2, Finish::End), "{way:?}: {g:?}");
+            assert_eq!((g.token_ids.len(), g.finish), (2, Finish::Exhausted), "{way:?}: {g:?}");
             assert!(g.score.is_finite() && g.log_probability.is_finite());
         }
     }

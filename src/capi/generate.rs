@@ -20,7 +20,7 @@ pub const ERNIE_DECODING_SAMPLE: u32 = 2;
 
 /// Every text sees its own source: its words are the same alone and in any batch.
 pub const ERNIE_SOURCE_PADDING_NONE: u32 = 0;
-/// Sources are filled up to the longest of the call and words see the padding, as in batches of the reference: a text's words depend on
+/// Sources are filled up to the longest of the call (of those that can be sources) and words see the padding, as in batches of the reference: a text's words depend on
 /// the other texts.
 pub const ERNIE_SOURCE_PADDING_REFERENCE: u32 = 1;
 
@@ -50,7 +50,8 @@ pub struct ernie_generation {
     pub temperature: f32,
     /// Sampling: only the likeliest tokens that together have this probability, above 0. Default 1: all.
     pub top_p: f32,
-    /// Logits of tokens that were written are divided by it, or multiplied where they are negative. Above 0. Default 1: nothing is done.
+    /// Logits of tokens that were written are divided by it, or multiplied where they are negative. From 0.001 to 1000.
+    /// Default 1: nothing is done.
     pub repetition_penalty: f32,
     /// Sampling: only so many of the likeliest tokens. Default 0: all.
     pub top_k: u32,
@@ -75,7 +76,7 @@ pub struct ernie_generation {
     pub forbidden_tokens: *const i64,
     /// The number of forbidden tokens.
     pub n_forbidden_tokens: usize,
-    /// Ids of tokens that every text begins with. Default: none.
+    /// Ids of tokens that every text begins with, whatever else is asked for. Default: none.
     pub forced_tokens: *const i64,
     /// The number of forced tokens.
     pub n_forced_tokens: usize,
@@ -84,6 +85,9 @@ pub struct ernie_generation {
     /// Given to `on_text`.
     pub user: *mut c_void,
 }
+
+/// What the struct's size was at first: all fields until then have defaults that are not 0, or stand before one.
+const FIRST_SIZE: usize = std::mem::offset_of!(ernie_generation, user) + size_of::<*mut c_void>();
 
 fn choose<T: Copy>(field: &str, value: u32, choices: &[T]) -> Result<T> {
     choices.get(value as usize).copied().ok_or_else(|| {
@@ -101,6 +105,12 @@ unsafe fn read(generation: *const ernie_generation) -> Result<(Generation, Optio
     }
     // SAFETY: the caller's obligation.
     let given: ernie_generation = unsafe { boundary::sized_input(generation, "generation") }?;
+    if (given.struct_size as usize) < FIRST_SIZE {
+        let size = given.struct_size;
+        return Err(Error::argument(format!(
+            "generation.struct_size is {size}, no version had less than {FIRST_SIZE}"
+        )));
+    }
     if given.reserved != 0 {
         return Err(Error::argument(format!("generation.reserved is {}, it is 0", given.reserved)));
     }

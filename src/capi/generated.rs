@@ -15,6 +15,9 @@ pub const ERNIE_FINISH_STOP_STRING: u32 = 2;
 /// The function that takes texts returned 0.
 pub const ERNIE_FINISH_STOPPED: u32 = 3;
 
+/// Nothing may follow: all tokens are forbidden.
+pub const ERNIE_FINISH_EXHAUSTED: u32 = 4;
+
 /// A text that was written.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +30,8 @@ pub struct ernie_generated {
     pub n_tokens: usize,
     /// Of beam search what hypotheses are compared by; else the logarithm of the text's probability.
     pub score: f32,
-    /// The logarithm of the text's probability, with that of its end: what is left of the model's after forbidden tokens and penalties,
-    /// before `temperature`, `top_k` and `top_p`.
+    /// The logarithm of the text's probability, with that of its end and of forced tokens: what is left of the model's after
+    /// forbidden tokens and penalties, before `temperature`, `top_k` and `top_p`.
     pub log_probability: f32,
     /// `ERNIE_FINISH_...`: why it ends.
     pub finish: u32,
@@ -50,6 +53,7 @@ impl Strings {
                 Finish::Length => ERNIE_FINISH_LENGTH,
                 Finish::StopString => ERNIE_FINISH_STOP_STRING,
                 Finish::Stopped => ERNIE_FINISH_STOPPED,
+                Finish::Exhausted => ERNIE_FINISH_EXHAUSTED,
                 Finish::End => ERNIE_FINISH_END,
             },
             reserved: 0,

@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::settings::Generation;
+use crate::kernels::selection::{FEW, best};
 
 /// A word and its logit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,42 +13,14 @@ pub(crate) struct Word {
     pub(crate) logit: f32,
 }
 
-/// Up to this number of words are kept in order while logits are looked at; more are found by partition.
-const FEW: usize = 128;
-
-fn goes_before(a: &Word, b: &Word) -> bool {
-    a.logit > b.logit || a.logit == b.logit && a.id < b.id
+/// The words that may be written, each with its logit.
+fn words(logits: &[f32]) -> impl Iterator<Item = (usize, f32)> + Clone {
+    logits.iter().copied().enumerate().filter(|(_, logit)| *logit > f32::NEG_INFINITY)
 }
 
 /// The `n` words with the largest logits, largest first, of equals the smaller id; fewer where the rest is -infinity.
 pub(crate) fn largest(logits: &[f32], n: usize) -> Vec<Word> {
-    let words = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-    let words = words.map(|(id, logit)| Word { id, logit: *logit });
-    if n > FEW {
-        let mut all: Vec<Word> = words.collect();
-        let order = |a: &Word, b: &Word| b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id));
-        if n < all.len() {
-            all.select_nth_unstable_by(n, order);
-            all.truncate(n);
-        }
-        all.sort_unstable_by(order);
-        return all;
-    }
-    let mut best: Vec<Word> = Vec::with_capacity(n + 1);
-    let mut least = f32::NEG_INFINITY;
-    for word in words {
-        // Of equals the one that came first stays before.
-        if n == 0 || best.len() == n && word.logit <= least {
-            continue;
-        }
-        let place = best.partition_point(|other| !goes_before(&word, other));
-        best.insert(place, word);
-        best.truncate(n);
-        if best.len() == n {
-            least = best.last().map_or(least, |word| word.logit);
-        }
-    }
-    best
+    best(words(logits), n).into_iter().map(|(id, logit)| Word { id, logit }).collect()
 }
 
 /// Chance of one sequence: the same seed and number of the sequence give the same.
@@ -74,8 +47,7 @@ pub(crate) fn sample(settings: &Generation, logits: &[f32], chance: &mut Chance)
     let weight = |word: &Word| (f64::from(word.logit - best.logit) / f64::from(settings.temperature)).exp();
     let is_limited = settings.top_k.is_some_and(|k| k < logits.len());
     if !is_limited && settings.top_p >= 1.0 {
-        let words = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-        let words = words.map(|(id, logit)| Word { id, logit: *logit });
+        let words = words(logits).map(|(id, logit)| Word { id, logit });
         let total: f64 = words.clone().map(|word| weight(&word)).sum();
         return pick(words, weight, drawn * total);
     }
@@ -132,21 +104,6 @@ fn pick(words: impl Iterator<Item = Word>, weight: impl Fn(&Word) -> f64, place:
 mod tests {
     use super::super::settings::Decoding;
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_largest_are_those_of_a_full_sort(
-            numbers in proptest::collection::vec(-9_i32..9, 0..400), n in 0_usize..300,
-        ) {
-            let logits: Vec<f32> = numbers.iter().map(|x| if *x == -9 { f32::NEG_INFINITY } else { *x as f32 }).collect();
-            let mut all: Vec<Word> = logits.iter().enumerate().map(|(id, logit)| Word { id, logit: *logit }).collect();
-            all.retain(|word| word.logit > f32::NEG_INFINITY);
-            all.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id)));
-            all.truncate(n);
-            prop_assert_eq!(largest(&logits, n), all);
-        }
-    }
 
     fn sampling(temperature: f32, top_k: Option<usize>, top_p: f32) -> Generation {
         Generation { decoding: Decoding::Sample, temperature, top_k, top_p, ..Generation::default() }

@@ -3,7 +3,7 @@
 use super::settings::Generation;
 
 /// Applies `settings` to the logits of the word after `tokens`; words that may not be written get -infinity. The probabilities
-/// of the others are those among themselves.
+/// of the others are those among themselves. What a text must begin with is none of this: it is written whatever else is asked for.
 pub(crate) fn process(settings: &Generation, end: i64, tokens: &[i64], logits: &mut [f32]) {
     if settings.repetition_penalty != 1.0 {
         penalise(settings.repetition_penalty, tokens, logits);
@@ -17,17 +17,17 @@ pub(crate) fn process(settings: &Generation, end: i64, tokens: &[i64], logits: &
     if tokens.len() < settings.min_new_tokens {
         forbid(end);
     }
-    if settings.no_repeat_ngram > 0 {
+    if settings.no_repeat_ngram > 0 && tokens.len() >= settings.forced_tokens.len() {
         repeating(settings.no_repeat_ngram, tokens).for_each(&mut forbid);
     }
+}
+
+/// Leaves only the word that must come after `tokens`, where one must: the logit that it has keeps its meaning.
+pub(crate) fn force(settings: &Generation, tokens: &[i64], logits: &mut [f32]) {
     if let Some(forced) = settings.forced_tokens.get(tokens.len()) {
-        // Its probability is that which it had.
         let kept = usize::try_from(*forced).ok();
-        for (id, logit) in logits.iter_mut().enumerate() {
-            if Some(id) != kept {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
+        let others = logits.iter_mut().enumerate().filter(|(id, _)| Some(*id) != kept);
+        others.for_each(|(_, logit)| *logit = f32::NEG_INFINITY);
     }
 }
 
@@ -67,8 +67,8 @@ mod tests {
     fn written_tokens_are_penalised_once_each() {
         let settings = Generation { repetition_penalty: 2.0, ..Generation::default() };
         assert_eq!(processed(&settings, &[1, 2, 2], vec![1.0, 4.0, -4.0, -3.0]), [1.0, 2.0, -8.0, -3.0]);
-        let tiny = Generation { repetition_penalty: 1e-38, ..Generation::default() };
-        assert_eq!(processed(&tiny, &[0], vec![9e3, 1.0]), [f32::MAX, 1.0]);
+        let least = Generation { repetition_penalty: 1e-3, ..Generation::default() };
+        assert_eq!(processed(&least, &[0], vec![1e38, 1.0]), [f32::MAX, 1.0]);
     }
 
     #[test]
@@ -89,7 +89,12 @@ mod tests {
             forbidden_tokens: vec![1],
             ..Generation::default()
         };
-        assert_eq!(processed(&settings, &[], vec![0.0; 4]), [NEVER, NEVER, NEVER, 0.0]);
+        assert_eq!(processed(&settings, &[], vec![0.0; 4]), [NEVER, NEVER, 0.0, 0.0]);
+        let mut forced = vec![0.5; 4];
+        force(&settings, &[], &mut forced);
+        assert_eq!(forced, [NEVER, NEVER, NEVER, 0.5]);
+        force(&settings, &[3], &mut forced);
+        assert_eq!(forced, [NEVER, NEVER, NEVER, 0.5]);
         assert_eq!(processed(&settings, &[3], vec![0.0; 4]), [NEVER, NEVER, 0.0, 0.0]);
         assert_eq!(processed(&settings, &[3, 3], vec![0.0; 4]), [0.0, NEVER, 0.0, 0.0]);
     }

@@ -11,7 +11,7 @@
 //! Reference: `beam_search_step` in `demo/seq2seq/decode.py` of PaddlePaddle/ERNIE 3b9d92f.
 
 use super::choice::{Chance, Word, largest, sample};
-use super::logits::process;
+use super::logits::{force, process};
 use super::settings::{Decoding, Generation};
 use crate::error::{Error, Result};
 use crate::kernels::exponential::log_sum_exp;
@@ -28,6 +28,8 @@ pub enum Finish {
     StopString,
     /// The caller stopped it.
     Stopped,
+    /// Nothing may follow: all tokens are forbidden.
+    Exhausted,
 }
 
 /// A text that is being written.
@@ -167,9 +169,8 @@ impl<'a> Search<'a> {
                 Decoding::Sample => sample(self.settings, &self.scratch, &mut hypothesis.chance),
                 Decoding::Greedy | Decoding::Beam => largest(&self.scratch, 1).first().copied(),
             };
-            // Where no word may be written the text is at its end.
             let Some(Word { id, logit }) = word else {
-                hypothesis.finish = Some(Finish::End);
+                hypothesis.finish = Some(Finish::Exhausted);
                 continue;
             };
             hypothesis.log_probability += f64::from(logit) - sum;
@@ -185,7 +186,7 @@ impl<'a> Search<'a> {
     fn advance_beams(&mut self, logits: &[&[f32]]) -> Result<()> {
         let candidates = self.candidates(logits)?;
         if candidates.is_empty() {
-            self.end_where(|_| Some(Finish::End));
+            self.end_where(|_| Some(Finish::Exhausted));
             return Ok(());
         }
         let next = candidates.iter().map(|candidate| {
@@ -266,6 +267,7 @@ fn processed(
     scratch.extend_from_slice(logits);
     process(settings, end, tokens, scratch);
     let sum = log_sum_exp(scratch);
+    force(settings, tokens, scratch);
     // Words without a name have their share of the probability, as in the reference, which fails when one is chosen.
     scratch.iter_mut().skip(n_words).for_each(|logit| *logit = f32::NEG_INFINITY);
     Ok(sum)

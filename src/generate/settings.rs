@@ -1,5 +1,7 @@
 //! How words are chosen, and what no model could follow.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 
 /// Beams, and sequences of a text, at most.
@@ -53,13 +55,13 @@ pub struct Generation {
     pub max_new_tokens: Option<usize>,
     /// Tokens of a text at least.
     pub min_new_tokens: usize,
-    /// Logits of tokens that were written are divided by it, or multiplied where they are negative; 1 = none.
+    /// Logits of tokens that were written are divided by it, or multiplied where they are negative, from 0.001 to 1000; 1 = none.
     pub repetition_penalty: f32,
     /// No sequence of so many tokens is written twice; 0 = any may be.
     pub no_repeat_ngram: usize,
     /// Tokens that are not written.
     pub forbidden_tokens: Vec<i64>,
-    /// Tokens that a text begins with.
+    /// Tokens that a text begins with, whatever else is asked for.
     pub forced_tokens: Vec<i64>,
     /// A text ends before any of these.
     pub stop: Vec<String>,
@@ -132,10 +134,10 @@ impl Generation {
     }
 
     fn check_ranges(&self, vocab_size: usize) -> Result<()> {
-        let most = MOST_ROWS_OF_A_TEXT.min(vocab_size);
-        let counts = [("n_sequences", self.n_sequences), ("n_beams", self.n_beams)];
+        let most = MOST_ROWS_OF_A_TEXT;
+        let counts = [("n_sequences", self.n_sequences, most), ("n_beams", self.n_beams, most.min(vocab_size))];
         let n_counts = if self.decoding == Decoding::Beam { 2 } else { 1 };
-        for (name, count) in counts.into_iter().take(n_counts) {
+        for (name, count, most) in counts.into_iter().take(n_counts) {
             if !(1..=most).contains(&count) {
                 return refuse(format!("{name} is {count}, it goes from 1 to {most}"));
             }
@@ -150,8 +152,8 @@ impl Generation {
         if !is_positive(self.temperature) {
             return refuse(format!("temperature is {}, it is above 0", self.temperature));
         }
-        if !is_positive(self.repetition_penalty) {
-            return refuse(format!("repetition_penalty is {}, it is above 0", self.repetition_penalty));
+        if !(1e-3..=1e3).contains(&self.repetition_penalty) {
+            return refuse(format!("repetition_penalty is {}, it goes from 0.001 to 1000", self.repetition_penalty));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return refuse(format!("top_p is {}, it is above 0 and 1 at most", self.top_p));
@@ -174,7 +176,8 @@ impl Generation {
                 return refuse(format!("{name}[{index}] is {}, ids go from 0 to {}", ids[index], n_ids - 1));
             }
         }
-        if let Some(index) = self.forced_tokens.iter().position(|id| *id == end || self.forbidden_tokens.contains(id)) {
+        let forbidden: HashSet<i64> = self.forbidden_tokens.iter().copied().collect();
+        if let Some(index) = self.forced_tokens.iter().position(|id| *id == end || forbidden.contains(id)) {
             let id = self.forced_tokens[index];
             let reason = if id == end { "the token that ends a text" } else { "forbidden" };
             return refuse(format!("forced_tokens[{index}] is {id}, which is {reason}"));
@@ -218,6 +221,7 @@ mod tests {
             ("max_new_tokens is 0", Generation { max_new_tokens: Some(0), ..base.clone() }),
             ("min_new_tokens is 4", Generation { min_new_tokens: 4, max_new_tokens: Some(3), ..base.clone() }),
             ("repetition_penalty", Generation { repetition_penalty: -1.0, ..base.clone() }),
+            ("it goes from 0.001 to 1000", Generation { repetition_penalty: 1e-30, ..base.clone() }),
             ("length_penalty", Generation { length_penalty: f32::INFINITY, ..base.clone() }),
             ("forbidden_tokens[1] is 100", Generation { forbidden_tokens: vec![0, 100], ..base.clone() }),
             ("forced_tokens[0] is -1", Generation { forced_tokens: vec![-1], ..base.clone() }),

@@ -8,7 +8,9 @@ pub(crate) struct TextStream {
 
 /// The text before the first of `stop`, and whether there is one. Of several the one that begins first.
 pub(crate) fn before_stop<'a>(text: &'a str, stop: &[String]) -> (&'a str, bool) {
-    let first = stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
+    // A search for what is longer than the text would go through all of it first.
+    let possible = stop.iter().filter(|stop| stop.len() <= text.len());
+    let first = possible.filter_map(|stop| text.find(stop.as_str())).min();
     first.map_or((text, false), |at| (&text[..at], true))
 }
 
@@ -38,7 +40,11 @@ impl TextStream {
 /// Bytes at the end of `text` with which `stop` begins.
 fn overlap(text: &str, stop: &str) -> usize {
     let lengths = stop.char_indices().map(|(at, _)| at).chain([stop.len()]);
-    lengths.filter(|length| text.ends_with(&stop[..*length])).max().unwrap_or(0)
+    lengths
+        .take_while(|length| *length <= text.len())
+        .filter(|length| text.ends_with(&stop[..*length]))
+        .max()
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::best;
+use crate::kernels::selection::best;
 
 /// What the model said of one window.
 #[derive(Clone, Debug)]

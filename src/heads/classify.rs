@@ -1,6 +1,7 @@
 //! Logits of one text -> labels with scores.
 
-use super::{Item, best, softmax};
+use super::{Item, softmax};
+use crate::kernels::selection::best;
 use crate::options::Problem;
 
 /// What the scores of a classifier with `n_labels` labels mean when nobody says: one label is a regression, as the

@@ -1,6 +1,7 @@
 //! Logits over the vocabulary -> the likeliest words.
 
-use super::{best, log_sum_exp};
+use crate::kernels::exponential::log_sum_exp;
+use crate::kernels::selection::best;
 
 /// A word with its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]

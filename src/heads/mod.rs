@@ -40,13 +40,6 @@ pub struct Item {
     pub end_score: f32,
 }
 
-/// Log of the sum of exponentials, in f64.
-pub(crate) fn log_sum_exp(logits: &[f32]) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|x| f64::from(*x - most).exp()).sum();
-    f64::from(most) + sum.ln()
-}
-
 /// `exp(x_i - max) / sum`, summed in f64.
 pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -55,34 +48,10 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     exps.into_iter().map(|e| (e / sum) as f32).collect()
 }
 
-/// The `n` largest, best first, ties by index; what is no number comes last.
-pub(crate) fn best(scores: impl Iterator<Item = (usize, f32)>, n: usize) -> Vec<(usize, f32)> {
-    let mut all: Vec<(usize, f32)> = scores.collect();
-    let order = |a: &(usize, f32), b: &(usize, f32)| {
-        a.1.is_nan().cmp(&b.1.is_nan()).then(b.1.total_cmp(&a.1)).then(a.0.cmp(&b.0))
-    };
-    if n == 0 {
-        return Vec::new();
-    }
-    if n < all.len() {
-        all.select_nth_unstable_by(n - 1, order);
-        all.truncate(n);
-    }
-    all.sort_unstable_by(order);
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn what_is_no_number_comes_last() {
-        let scores = [f32::NAN, 1.0, -f32::NAN, f32::NEG_INFINITY];
-        let order: Vec<usize> = best(scores.into_iter().enumerate(), 4).into_iter().map(|(index, _)| index).collect();
-        assert_eq!(order[..2], [1, 3]);
-    }
 
     proptest! {
         #[test]
@@ -93,18 +62,9 @@ mod tests {
                 for j in 0..logits.len() {
                     prop_assert!(logits[i] <= logits[j] || scores[i] >= scores[j]);
                 }
-                let log_probability = f64::from(logits[i]) - log_sum_exp(&logits);
+                let log_probability = f64::from(logits[i]) - crate::kernels::exponential::log_sum_exp(&logits);
                 prop_assert!((log_probability.exp() - f64::from(scores[i])).abs() < 1e-6);
             }
-        }
-
-        #[test]
-        fn the_best_are_the_first_of_all_in_order(scores in proptest::collection::vec(-3_i8..3, 0..40), n in 0_usize..50) {
-            let all = || scores.iter().map(|s| f32::from(*s)).enumerate();
-            let mut sorted: Vec<(usize, f32)> = all().collect();
-            sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-            sorted.truncate(n);
-            prop_assert_eq!(best(all(), n), sorted);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use half::{bf16, f16};
 
-use super::{Item, best};
+use super::Item;
+use crate::kernels::selection::best;
 
 /// How two vectors are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

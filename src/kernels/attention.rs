@@ -7,7 +7,7 @@
 //! Reference: `AttentionLayer` of `modeling_ernie.py` in PaddlePaddle/ERNIE 3b9d92f: queries are scaled before the product.
 
 use super::exponential::{multiply_add, softmax};
-use super::{InstructionSet, Parts, Shared, Spread};
+use super::{InstructionSet, PORTABLE_FUSES, Parts, Shared, Spread};
 
 /// What a layer's attention reads.
 #[derive(Clone, Copy, Debug)]
@@ -49,17 +49,29 @@ impl CachedAttention<'_> {
     }
 
     fn check(&self, output: &[f32]) -> bool {
-        let n_rows = self.row_ends.len();
+        self.lengths().is_some_and(|(n_queries, n_values, end)| {
+            self.queries.len() == n_queries
+                && self.keys.len() == n_queries
+                && self.values.len() == n_values
+                && output.len() == n_values
+                && end <= self.entry_size
+        }) && self.has_entries()
+    }
+
+    /// What queries and values must be long, and where the layer's part of an entry ends; `None` where nothing can be so long, or
+    /// nothing is there.
+    fn lengths(&self) -> Option<(usize, usize, usize)> {
+        let key_width = self.n_heads.checked_mul(self.query_head_size).filter(|width| *width > 0)?;
+        let value_width = self.n_heads.checked_mul(self.value_head_size).filter(|width| *width > 0)?;
+        let n_tokens = self.row_ends.len().checked_mul(2)?;
+        let end = self.layer_begin.checked_add(key_width)?.checked_add(value_width)?;
+        Some((n_tokens.checked_mul(key_width)?, n_tokens.checked_mul(value_width)?, end))
+    }
+
+    /// Whether rows have entries, and these are in the cache.
+    fn has_entries(&self) -> bool {
         let n_entries = self.cache.len() / self.entry_size.max(1);
-        self.entry_size > 0
-            && self.key_width() > 0
-            && self.value_width() > 0
-            && self.layer_begin + self.key_width() + self.value_width() <= self.entry_size
-            && self.queries.len() == n_rows * 2 * self.key_width()
-            && self.keys.len() == self.queries.len()
-            && self.values.len() == n_rows * 2 * self.value_width()
-            && output.len() == self.values.len()
-            && (0..n_rows).all(|row| self.row(row).is_some())
+        (0..self.row_ends.len()).all(|row| self.row(row).is_some())
             && self.entries.iter().all(|entry| usize::try_from(*entry).is_ok_and(|entry| entry < n_entries))
     }
 
@@ -92,18 +104,16 @@ pub(crate) fn attend(
             let (row, head) = (part / work.n_heads, part % work.n_heads);
             let place = |token: usize| (row * 2 + token) * work.value_width() + head * work.value_head_size;
             // SAFETY: each head of each row is taken once, and writes to its own places.
-            let (first, second) =
-                unsafe { (output.part(place(0), work.value_head_size), output.part(place(1), work.value_head_size)) };
+            let mixed = [0, 1].map(|token| unsafe { output.part(place(token), work.value_head_size) });
+            let head = Head { work, row, head, weights: &mut weights, mixed };
             // SAFETY: the set is one that the processor has.
             unsafe {
                 match set {
                     #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => head_avx512(work, row, head, &mut weights, first, second),
+                    InstructionSet::Avx512 => attend_avx512(head),
                     #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => head_avx2(work, row, head, &mut weights, first, second),
-                    InstructionSet::Portable => {
-                        attend_head::<{ cfg!(target_arch = "aarch64") }>(work, row, head, &mut weights, first, second);
-                    }
+                    InstructionSet::Avx2 => attend_avx2(head),
+                    InstructionSet::Portable => head.attend::<PORTABLE_FUSES>(),
                 }
             }
         }
@@ -116,79 +126,72 @@ pub(crate) fn attend(
     true
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,fma")]
-fn head_avx512(
-    work: &CachedAttention<'_>,
+/// One head of the two tokens of a row.
+struct Head<'a> {
+    work: &'a CachedAttention<'a>,
     row: usize,
     head: usize,
-    weights: &mut [Vec<f32>; 2],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    attend_head::<true>(work, row, head, weights, first, second);
+    /// Room for what each token's values are weighted by.
+    weights: &'a mut [Vec<f32>; 2],
+    /// What each token gets.
+    mixed: [&'a mut [f32]; 2],
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,fma")]
+fn attend_avx512(head: Head<'_>) {
+    head.attend::<true>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn head_avx2(
-    work: &CachedAttention<'_>,
-    row: usize,
-    head: usize,
-    weights: &mut [Vec<f32>; 2],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    attend_head::<true>(work, row, head, weights, first, second);
+fn attend_avx2(head: Head<'_>) {
+    head.attend::<true>();
 }
 
-/// One head of the two tokens of a row.
+impl Head<'_> {
+    #[inline(always)]
+    fn attend<const FUSED: bool>(self) {
+        let Self { work, row, head, weights: [weights_0, weights_1], mixed: [first, second] } = self;
+        let (key_size, value_size) = (work.query_head_size, work.value_head_size);
+        let scale = 1.0 / (key_size as f32).sqrt();
+        let [query_0, query_1] = own(work.queries, row, work.key_width(), head * key_size, key_size);
+        let [key_0, key_1] = own(work.keys, row, work.key_width(), head * key_size, key_size);
+        let [value_0, value_1] = own(work.values, row, work.value_width(), head * value_size, value_size);
+        let entries = work.row(row).unwrap_or_default();
+        weights_0.clear();
+        weights_1.clear();
+        for entry in entries {
+            let (key, _) = work.entry(*entry, head);
+            weights_0.push(dot::<FUSED>(query_0, key) * scale);
+            weights_1.push(dot::<FUSED>(query_1, key) * scale);
+        }
+        weights_0.push(dot::<FUSED>(query_0, key_0) * scale);
+        weights_1.push(dot::<FUSED>(query_1, key_0) * scale);
+        weights_1.push(dot::<FUSED>(query_1, key_1) * scale);
+        softmax::<FUSED>(weights_0);
+        softmax::<FUSED>(weights_1);
+        first.fill(0.0);
+        second.fill(0.0);
+        for ((entry, weight_0), weight_1) in entries.iter().zip(&*weights_0).zip(&*weights_1) {
+            let (_, value) = work.entry(*entry, head);
+            add::<FUSED>(first, *weight_0, value);
+            add::<FUSED>(second, *weight_1, value);
+        }
+        let n_entries = entries.len();
+        add::<FUSED>(first, weights_0[n_entries], value_0);
+        add::<FUSED>(second, weights_1[n_entries], value_0);
+        add::<FUSED>(second, weights_1[n_entries + 1], value_1);
+    }
+}
+
+/// A head's part of what the two tokens of a row have themselves.
 #[inline(always)]
-fn attend_head<const FUSED: bool>(
-    work: &CachedAttention<'_>,
-    row: usize,
-    head: usize,
-    weights: &mut [Vec<f32>; 2],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    let (key_size, value_size) = (work.query_head_size, work.value_head_size);
-    let scale = 1.0 / (key_size as f32).sqrt();
-    let of_keys = |all: &'_ [f32], token: usize| {
-        let begin = (row * 2 + token) * work.key_width() + head * key_size;
-        begin..(begin + key_size).min(all.len())
-    };
-    let [query_0, query_1] = [0, 1].map(|token| &work.queries[of_keys(work.queries, token)]);
-    let [key_0, key_1] = [0, 1].map(|token| &work.keys[of_keys(work.keys, token)]);
-    let [value_0, value_1] = [0, 1].map(|token| {
-        let begin = (row * 2 + token) * work.value_width() + head * value_size;
-        &work.values[begin..begin + value_size]
-    });
-    let entries = work.row(row).unwrap_or_default();
-    let [weights_0, weights_1] = weights;
-    weights_0.clear();
-    weights_1.clear();
-    for entry in entries {
-        let (key, _) = work.entry(*entry, head);
-        weights_0.push(dot::<FUSED>(query_0, key) * scale);
-        weights_1.push(dot::<FUSED>(query_1, key) * scale);
-    }
-    weights_0.push(dot::<FUSED>(query_0, key_0) * scale);
-    weights_1.push(dot::<FUSED>(query_1, key_0) * scale);
-    weights_1.push(dot::<FUSED>(query_1, key_1) * scale);
-    softmax::<FUSED>(weights_0);
-    softmax::<FUSED>(weights_1);
-    first.fill(0.0);
-    second.fill(0.0);
-    for ((entry, weight_0), weight_1) in entries.iter().zip(&*weights_0).zip(&*weights_1) {
-        let (_, value) = work.entry(*entry, head);
-        add::<FUSED>(first, *weight_0, value);
-        add::<FUSED>(second, *weight_1, value);
-    }
-    let n_entries = entries.len();
-    add::<FUSED>(first, weights_0[n_entries], value_0);
-    add::<FUSED>(second, weights_1[n_entries], value_0);
-    add::<FUSED>(second, weights_1[n_entries + 1], value_1);
+fn own(all: &[f32], row: usize, width: usize, begin: usize, len: usize) -> [&[f32]; 2] {
+    [0, 1].map(|token| {
+        let begin = (row * 2 + token) * width + begin;
+        &all[begin..begin + len]
+    })
 }
 
 #[inline(always)]

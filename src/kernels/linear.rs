@@ -5,7 +5,7 @@
 //! cache.
 
 use super::panels::PANEL_WIDTH;
-use super::{InstructionSet, Parts, Shared, Spread};
+use super::{InstructionSet, PORTABLE_FUSES, Parts, Shared, Spread};
 
 /// A product to be made.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +162,6 @@ unsafe fn rows(set: InstructionSet, panel: Panel, n_rows: usize, sums: &mut [[f3
 /// # Safety
 /// - As [`rows`], with `ROWS` rows.
 unsafe fn portable<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
-    const FUSED: bool = cfg!(target_arch = "aarch64");
     let mut totals = [[0.0_f32; PANEL_WIDTH]; ROWS];
     for i in 0..panel.n_inputs {
         // SAFETY: row `i` of the panel and of the tile, by the caller's obligation.
@@ -172,7 +171,7 @@ unsafe fn portable<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDT
         };
         for (total, x) in totals.iter_mut().zip(input) {
             for (total, weight) in total.iter_mut().zip(weights) {
-                *total = super::exponential::multiply_add::<FUSED>(*x, *weight, *total);
+                *total = super::exponential::multiply_add::<PORTABLE_FUSES>(*x, *weight, *total);
             }
         }
     }

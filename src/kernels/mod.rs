@@ -1,7 +1,7 @@
 //! Arithmetic of our own, where ONNX Runtime has no operator for it or a slow one: plain slices in, plain slices out.
 //!
 //! [`linear`] multiplies a few rows by weights that were packed once ([`panels`]), [`attention`] lets tokens look at keys and
-//! values that stay where they are, [`exponential`] is what both and the scores of generation share. Nothing here knows of
+//! values that stay where they are, [`exponential`] is what both and the heads share, [`selection`] finds the few best. Nothing here knows of
 //! graphs; `session` makes operators of it.
 //!
 //! Every result depends on its own row only: a row alone and the same row among any others give the same numbers to the last
@@ -12,6 +12,7 @@ pub(crate) mod attention;
 pub(crate) mod exponential;
 pub(crate) mod linear;
 pub(crate) mod panels;
+pub(crate) mod selection;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -36,34 +37,28 @@ pub(crate) enum InstructionSet {
 impl InstructionSet {
     /// The best that this processor has.
     pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("fma") {
-                return Self::Avx512;
-            }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                return Self::Avx2;
-            }
-        }
-        Self::Portable
+        Self::all().last().copied().unwrap_or(Self::Portable)
     }
 
-    /// All that this processor has.
-    #[cfg(test)]
+    /// All that this processor has, the best last.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            let fuses = std::arch::is_x86_feature_detected!("fma");
+            if fuses && std::arch::is_x86_feature_detected!("avx2") {
                 all.push(Self::Avx2);
             }
-            if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("fma") {
+            if fuses && std::arch::is_x86_feature_detected!("avx512f") {
                 all.push(Self::Avx512);
             }
         }
         all
     }
 }
+
+/// Whether every processor of the target multiplies and adds in one rounding.
+const PORTABLE_FUSES: bool = cfg!(target_arch = "aarch64");
 
 /// Runs a piece of work a number of times, on as many threads as there are, and returns when all are done.
 pub(crate) type Spread<'a> = dyn Fn(usize, &(dyn Fn() + Sync)) + 'a;

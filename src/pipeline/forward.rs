@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::{Call, Layout, Model};
 use crate::error::{Error, Result};
@@ -95,6 +96,16 @@ impl Model {
         add(&self.counters.n_texts, n_texts);
         add(&self.counters.n_tokens, n_tokens);
         add(&self.counters.n_padding_tokens, n_padding_tokens);
+    }
+
+    /// Counts a run, and the time that it takes.
+    pub(super) fn timed<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let outcome = run()?;
+        let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.run_time_ns.fetch_add(elapsed, Ordering::Relaxed);
+        self.counters.n_runs.fetch_add(1, Ordering::Relaxed);
+        Ok(outcome)
     }
 
     pub(super) fn timed_run(&self, views: &[TensorView<'_>]) -> Result<Vec<Tensor>> {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::encodings::{encode_all, encode_options, of_input};
 use super::generator::{Generator, Step, StepRow};
 use super::tolerant::{is_of_text, moved};
-use super::writing::Writing;
-use super::{Call, Generated, Generation, Input, Layout, Model, NetworkLayout, Output, SourcePadding};
+use super::writing::{Source, Writing};
+use super::{Call, Generated, Generation, Input, Layout, Model, NetworkLayout, Output, SourcePadding, Task};
 use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::generate::search::Search;
 use crate::heads::Item;
 use crate::model_dir::limit_tokens;
-use crate::tokenize::{Encoding, Texts, Truncation};
+use crate::tokenize::{EncodeOptions, Encoding, Texts, Tokenizer, Truncation};
 
 /// A piece of a text, which follows the pieces before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Model {
             return Ok((network, generator));
         }
         let reason = match (&self.layout, self.task) {
-            (Layout::Padded(_), super::Task::Generation) => "it is a graph, which keeps nothing between words",
+            (Layout::Padded(_), Task::Generation) => "it is a graph, which keeps nothing between words",
             _ => "it has no head that does",
         };
         Err(Error::Unsupported(format!("a model for task {} writes no texts: {reason}", self.task.name())))
@@ -118,14 +118,20 @@ impl Model {
         let n_positions = network.architecture().max_tokens();
         let least = self.tokenizer()?.n_added_tokens(Texts::Single);
         let most_new = n_positions.saturating_sub(least + 1);
-        let default = (n_positions / 4).clamp(1, 120).max(settings.min_new_tokens).max(settings.forced_tokens.len());
-        let max_new_tokens = settings.max_new_tokens.unwrap_or(default);
-        if max_new_tokens > most_new {
-            let name = if settings.max_new_tokens.is_some() { "max_new_tokens" } else { "min_new_tokens" };
+        let wants = [
+            ("max_new_tokens is", settings.max_new_tokens.unwrap_or(0)),
+            ("min_new_tokens is", settings.min_new_tokens),
+            ("the number of forced tokens is", settings.forced_tokens.len()),
+            ("the least number of new tokens is", 1),
+        ];
+        if let Some((name, wanted)) = wants.into_iter().find(|(_, wanted)| *wanted > most_new) {
             return Err(Error::argument(format!(
-                "generation: {name} is {max_new_tokens}: of the model's {n_positions} positions the shortest source leaves {most_new}"
+                "generation: {name} {wanted}: of the model's {n_positions} positions the shortest source leaves {most_new}"
             )));
         }
+        let least_new = settings.min_new_tokens.max(settings.forced_tokens.len());
+        let default = (n_positions / 4).clamp(1, 120).max(least_new).min(most_new);
+        let max_new_tokens = settings.max_new_tokens.unwrap_or(default);
         if call.with_token_vectors || call.with_raw_outputs {
             let reason = "generation gives no vectors of tokens and no raw outputs (ernie_infer and ernie_encode do)";
             return Err(Error::argument(reason));
@@ -172,65 +178,19 @@ impl Model {
         room: &Room,
         mut on_text: Option<&mut OnText<'_>>,
     ) -> Result<Output> {
-        let (network, generator) = self.generator()?;
-        let tokenizer = self.tokenizer()?;
-        let gauge = Arc::clone(&self.counters.cache);
-        let mut cache = Cache::new(generator.entry_size, gauge);
-        let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
-        let as_source = |encoding: &Encoding| {
-            let (mut input_ids, mut token_type_ids) = (encoding.input_ids.clone(), encoding.token_type_ids.clone());
-            if settings.source_padding == SourcePadding::Reference {
-                input_ids.resize(longest, PADDING);
-                token_type_ids.resize(longest, 0);
-            }
-            Encoding { input_ids, token_type_ids, ..Encoding::default() }
-        };
-        let mut waiting: VecDeque<&Encoding> = encodings.iter().collect();
-        let mut active: Vec<Writing<'_>> = Vec::new();
+        let mut group = Group::new(self, settings, room)?;
+        let mut waiting = sources(&encodings, settings.source_padding);
         let mut generated: Vec<Vec<Generated>> = vec![Vec::new(); n_inputs];
-        let mut step = Step::default();
-        while !(active.is_empty() && waiting.is_empty()) {
+        while !(group.is_empty() && waiting.is_empty()) {
             call.check_cancelled()?;
-            let n_free = self.options.max_rows.saturating_sub(active.len() * settings.n_rows()) / settings.n_rows();
-            let n_new = n_free.max(usize::from(active.is_empty())).min(waiting.len());
-            if n_new > 0 {
-                let joining: Vec<&Encoding> = waiting.drain(..n_new).collect();
-                let sources: Vec<Encoding> = joining.iter().map(|encoding| as_source(encoding)).collect();
-                let entries = generator.read_sources(self, network, &sources, &mut cache)?;
-                for (encoding, entries) in joining.into_iter().zip(entries) {
-                    let search = Search::new(settings, generator.end, room.max_new_tokens, generator.n_words);
-                    let first_position = encoding.input_ids.iter().filter(|id| **id != PADDING).count();
-                    let start = generator.start;
-                    let mut writing = Writing::new(encoding.input, settings, tokenizer, search, start, first_position);
-                    writing.set_source(entries);
-                    active.push(writing);
-                }
+            let n_joining = group.n_free().min(waiting.len());
+            if n_joining > 0 {
+                group.join(waiting.drain(..n_joining).collect())?;
                 call.check_cancelled()?;
             }
-            let rows: Vec<StepRow<'_>> = active.iter().flat_map(Writing::rows).collect();
-            let n_rows = rows.len();
-            generator.step(self, network, &rows, &cache, &mut step)?;
-            let entries = cache.take(n_rows)?;
-            for (entry, numbers) in entries.iter().zip(step.entries.chunks_exact(generator.entry_size)) {
-                cache.write(*entry, 0, numbers);
+            for (input, sequences) in group.write(&mut on_text)? {
+                generated[input] = sequences;
             }
-            let logits: Vec<&[f32]> = step.logits.chunks_exact(step.logits.len() / n_rows.max(1)).collect();
-            let mut first = 0;
-            let mut still = Vec::with_capacity(active.len());
-            for mut writing in active {
-                let end = first + writing.rows().count();
-                let unseen = writing.advance(&entries[first..end], &logits[first..end])?;
-                first = end;
-                cache.give_back(unseen);
-                writing.tell(&mut on_text)?;
-                if writing.is_done() {
-                    generated[writing.input] = writing.finish(&mut on_text)?;
-                    cache.give_back(writing.into_entries());
-                } else {
-                    still.push(writing);
-                }
-            }
-            active = still;
         }
         let item = |(id, sequence): (usize, &Generated)| Item {
             id: id as i64,
@@ -243,9 +203,104 @@ impl Model {
     }
 }
 
+/// What is fed of each input, filled up to the longest where the reference does that.
+fn sources(encodings: &[Encoding], padding: SourcePadding) -> VecDeque<Encoding> {
+    let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
+    let source = |encoding: &Encoding| {
+        let (mut input_ids, mut token_type_ids) = (encoding.input_ids.clone(), encoding.token_type_ids.clone());
+        if padding == SourcePadding::Reference {
+            input_ids.resize(longest, PADDING);
+            token_type_ids.resize(longest, 0);
+        }
+        Encoding { input: encoding.input, input_ids, token_type_ids, ..Encoding::default() }
+    };
+    encodings.iter().map(source).collect()
+}
+
+/// Texts that are written together, a word at a time, over one cache.
+struct Group<'a> {
+    model: &'a Model,
+    network: &'a NetworkLayout,
+    generator: &'a Generator,
+    tokenizer: &'a Tokenizer,
+    settings: &'a Generation,
+    max_new_tokens: usize,
+    cache: Cache,
+    texts: Vec<Writing<'a>>,
+    step: Step,
+}
+
+impl<'a> Group<'a> {
+    fn new(model: &'a Model, settings: &'a Generation, room: &Room) -> Result<Self> {
+        let (network, generator) = model.generator()?;
+        Ok(Self {
+            model,
+            network,
+            generator,
+            tokenizer: model.tokenizer()?,
+            settings,
+            max_new_tokens: room.max_new_tokens,
+            cache: Cache::new(generator.entry_size, Arc::clone(&model.counters.cache)),
+            texts: Vec::new(),
+            step: Step::default(),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// How many texts may join; of none there is room for one, whatever rows it needs.
+    fn n_free(&self) -> usize {
+        let n_rows = self.settings.n_rows();
+        let n_free = self.model.options.max_rows.saturating_sub(self.texts.len() * n_rows) / n_rows;
+        n_free.max(usize::from(self.is_empty()))
+    }
+
+    /// Reads sources, whose texts are written from now on.
+    fn join(&mut self, sources: Vec<Encoding>) -> Result<()> {
+        let entries = self.generator.read_sources(self.model, self.network, &sources, &mut self.cache)?;
+        for (source, entries) in sources.into_iter().zip(entries) {
+            let Generator { start, end, n_words, .. } = *self.generator;
+            let search = Search::new(self.settings, end, self.max_new_tokens, n_words);
+            let n_seen = source.input_ids.iter().filter(|id| **id != PADDING).count();
+            let source = Source { input: source.input, entries, start, first_position: n_seen };
+            self.texts.push(Writing::new(source, self.settings, self.tokenizer, search));
+        }
+        Ok(())
+    }
+
+    /// Writes one more word of each text; gives those that are done, by input.
+    fn write(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<(usize, Vec<Generated>)>> {
+        let rows: Vec<StepRow<'_>> = self.texts.iter().flat_map(Writing::rows).collect();
+        let n_rows = rows.len();
+        self.generator.step(self.model, self.network, &rows, &self.cache, &mut self.step)?;
+        let entries = self.cache.take(n_rows)?;
+        for (entry, numbers) in entries.iter().zip(self.step.entries.chunks_exact(self.generator.entry_size)) {
+            self.cache.write(*entry, 0, numbers);
+        }
+        let logits: Vec<&[f32]> = self.step.logits.chunks_exact(self.step.logits.len() / n_rows.max(1)).collect();
+        let (mut first, mut done) = (0, Vec::new());
+        for mut writing in std::mem::take(&mut self.texts) {
+            let part = first..first + writing.rows().count();
+            first = part.end;
+            let unseen = writing.advance(&entries[part.clone()], &logits[part])?;
+            self.cache.give_back(unseen);
+            writing.tell(on_text)?;
+            if writing.is_done() {
+                done.push((writing.input(), writing.finish(on_text)?));
+                self.cache.give_back(writing.into_entries());
+            } else {
+                self.texts.push(writing);
+            }
+        }
+        Ok(done)
+    }
+}
+
 /// How long sources and texts may be.
 struct Room {
     max_new_tokens: usize,
     n_positions: usize,
-    options: crate::tokenize::EncodeOptions,
+    options: EncodeOptions,
 }

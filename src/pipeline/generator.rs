@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::network::Loaded;
+use super::packed::{RowShapes, row_inputs, taken};
 use super::{Model, NetworkLayout};
 use crate::architecture::Head;
 use crate::batch::rows::{PackedRows, pack};
@@ -130,23 +130,13 @@ impl Generator {
         for run in pack(&lengths, &network.budget) {
             let architecture = network.architecture();
             let rows = PackedRows::of_encodings(&run, sources, architecture, model.options().attention_mask);
-            let tokens = [run.n_tokens];
-            let in_rows = [run.texts.len(), run.n_row_tokens];
-            let all: [(&str, &[usize], &[i64]); 7] = [
-                ("input_ids", &tokens, &rows.input_ids),
-                ("token_type_ids", &tokens, &rows.token_type_ids),
-                ("position_ids", &tokens, &rows.position_ids),
-                ("task_type_ids", &tokens, &rows.task_type_ids),
-                ("slots", &tokens, &rows.slots),
-                ("row_tokens", &in_rows, &rows.row_tokens),
-                ("attention_mask", &in_rows, &rows.attention_mask),
-            ];
-            let views = all.map(|(name, shape, data)| TensorView { name, shape, data: TensorDataRef::I64(data) });
+            let shapes = RowShapes::of(&run);
+            let views = taken(&self.source, &row_inputs(&rows, &shapes));
             for text in &run.texts {
                 entries[text.index] = cache.take(text.n_tokens)?;
             }
             model.timed(|| {
-                self.source.run_reading(&taken(&self.source, &views), |outputs| {
+                self.source.run_reading(&views, |outputs| {
                     for text in &run.texts {
                         for (number, entry) in entries[text.index].iter().enumerate() {
                             self.parts_of(outputs, text.first_token + number, |begin, part| {
@@ -188,17 +178,18 @@ impl Generator {
             row_ends.push(seen.len() as i64);
         }
         let (n_rows, n_seen, cache_shape) = ([rows.len()], [seen.len()], cache.shape());
-        let all: [(&str, &[usize], &[i64]); 7] = [
-            ("input_ids", &n_tokens, &input_ids),
-            ("token_type_ids", &n_tokens, &token_type_ids),
-            ("position_ids", &n_tokens, &position_ids),
-            ("task_type_ids", &n_tokens, &task_type_ids),
-            ("seen_entries", &n_seen, &seen),
-            ("row_ends", &n_rows, &row_ends),
-            ("predicting_tokens", &n_rows, &predicting),
-        ];
-        let integers = all.map(|(name, shape, data)| TensorView { name, shape, data: TensorDataRef::I64(data) });
-        let mut views = taken(&self.step, &integers);
+        let mut views = taken(
+            &self.step,
+            &[
+                ("input_ids", &n_tokens, &input_ids),
+                ("token_type_ids", &n_tokens, &token_type_ids),
+                ("position_ids", &n_tokens, &position_ids),
+                ("task_type_ids", &n_tokens, &task_type_ids),
+                ("seen_entries", &n_seen, &seen),
+                ("row_ends", &n_rows, &row_ends),
+                ("predicting_tokens", &n_rows, &predicting),
+            ],
+        );
         views.push(TensorView { name: "cache", shape: &cache_shape, data: TensorDataRef::F32(cache.numbers()) });
         model.timed(|| {
             self.step.run_reading(&views, |outputs| {
@@ -237,12 +228,6 @@ fn short(what: &str) -> Error {
     Error::Runtime { context: format!("the graph gives too little of {what}"), source: None }
 }
 
-/// Those of `views` that the graph takes.
-fn taken<'a>(session: &Session, views: &[TensorView<'a>]) -> Vec<TensorView<'a>> {
-    let is_taken = |view: &&TensorView<'_>| session.inputs().iter().any(|info| info.name == view.name);
-    views.iter().filter(is_taken).cloned().collect()
-}
-
 fn attention_token(tokenizer: &Tokenizer, wanted: Option<&String>) -> Result<i64> {
     const TOKENS: [&str; 2] = ["[ATTN]", "[MASK]"];
     match wanted {
@@ -252,17 +237,5 @@ fn attention_token(tokenizer: &Tokenizer, wanted: Option<&String>) -> Result<i64
         None => TOKENS.into_iter().find_map(|token| tokenizer.id(token)).ok_or_else(|| {
             Error::Unsupported("the vocabulary has neither [ATTN] nor [MASK] to ask for the next word by".into())
         }),
-    }
-}
-
-impl Model {
-    /// Counts a run, and the time that it takes.
-    pub(super) fn timed<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let outcome = run()?;
-        let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counters.run_time_ns.fetch_add(elapsed, Ordering::Relaxed);
-        self.counters.n_runs.fetch_add(1, Ordering::Relaxed);
-        Ok(outcome)
     }
 }

@@ -6,6 +6,7 @@ use crate::architecture::{Architecture, OutputNames};
 use crate::batch::rows::{PackedRows, PackedRun, Placed, Token, pack};
 use crate::error::{Error, Result};
 use crate::graph::outputs::{Axis, OutputSpec};
+use crate::session::Session;
 use crate::tensor::{Tensor, TensorDataRef, TensorView};
 use crate::tokenize::Encoding;
 
@@ -49,6 +50,41 @@ impl Chosen {
             Axis::Prediction => of(&self.predicted_ends),
         }
     }
+}
+
+/// An input of integers: name, shape, elements.
+pub(super) type RowInput<'a> = (&'static str, &'a [usize], &'a [i64]);
+
+/// The shapes of a run's inputs: a list of tokens, and rows of them.
+pub(super) struct RowShapes {
+    tokens: [usize; 1],
+    rows: [usize; 2],
+}
+
+impl RowShapes {
+    pub(super) fn of(run: &PackedRun) -> Self {
+        Self { tokens: [run.n_tokens], rows: [run.texts.len(), run.n_row_tokens] }
+    }
+}
+
+/// What graphs of this library take of the rows of a run.
+pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [RowInput<'a>; 7] {
+    [
+        ("input_ids", &shapes.tokens, &rows.input_ids),
+        ("token_type_ids", &shapes.tokens, &rows.token_type_ids),
+        ("position_ids", &shapes.tokens, &rows.position_ids),
+        ("task_type_ids", &shapes.tokens, &rows.task_type_ids),
+        ("slots", &shapes.tokens, &rows.slots),
+        ("row_tokens", &shapes.rows, &rows.row_tokens),
+        ("attention_mask", &shapes.rows, &rows.attention_mask),
+    ]
+}
+
+/// Those inputs that a graph takes.
+pub(super) fn taken<'a>(session: &Session, inputs: &[RowInput<'a>]) -> Vec<TensorView<'a>> {
+    let is_taken = |(name, ..): &&RowInput<'_>| session.inputs().iter().any(|info| info.name == *name);
+    let view = |(name, shape, data): &RowInput<'a>| TensorView { name, shape, data: TensorDataRef::I64(data) };
+    inputs.iter().filter(is_taken).map(view).collect()
 }
 
 impl Model {
@@ -97,28 +133,15 @@ impl Model {
         chosen: &Chosen,
     ) -> Result<Vec<Tensor>> {
         let kept_slots: Vec<i64> = chosen.kept.iter().map(|token| rows.slots[*token as usize]).collect();
-        let tokens = [run.n_tokens];
-        let in_rows = [run.texts.len(), run.n_row_tokens];
+        let shapes = RowShapes::of(run);
         let lengths = [[chosen.kept.len()], [chosen.first.len()], [chosen.predicted.len()]];
-        let all: [(&str, &[usize], &[i64]); 11] = [
-            ("input_ids", &tokens, &rows.input_ids),
-            ("token_type_ids", &tokens, &rows.token_type_ids),
-            ("position_ids", &tokens, &rows.position_ids),
-            ("task_type_ids", &tokens, &rows.task_type_ids),
-            ("slots", &tokens, &rows.slots),
-            ("row_tokens", &in_rows, &rows.row_tokens),
-            ("attention_mask", &in_rows, &rows.attention_mask),
+        let of_chosen: [RowInput<'_>; 4] = [
             ("kept_tokens", &lengths[0], &chosen.kept),
             ("kept_slots", &lengths[0], &kept_slots),
             ("first_tokens", &lengths[1], &chosen.first),
             ("predicted_tokens", &lengths[2], &chosen.predicted),
         ];
-        let taken = |name: &str| self.session.inputs().iter().any(|info| info.name == name);
-        let views: Vec<TensorView<'_>> = all
-            .into_iter()
-            .filter(|(name, ..)| taken(name))
-            .map(|(name, shape, data)| TensorView { name, shape, data: TensorDataRef::I64(data) })
-            .collect();
+        let views = taken(&self.session, &[&row_inputs(rows, &shapes)[..], &of_chosen].concat());
         let tensors = self.timed_run(&views)?;
         for (spec, tensor) in network.outputs.iter().zip(&tensors) {
             let n_entries = match spec.axis {

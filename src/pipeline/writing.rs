@@ -3,23 +3,29 @@
 use super::Generated;
 use super::generate::{OnText, Piece};
 use super::generator::StepRow;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generate::search::{Finish, Hypothesis, Search};
 use crate::generate::text::{TextStream, before_stop};
 use crate::generate::{Decoding, Generation};
 use crate::tokenize::{SpecialTokensInDecoded, Tokenizer};
 
+/// What a text is written for.
+pub(super) struct Source {
+    pub(super) input: usize,
+    /// Its tokens in the cache.
+    pub(super) entries: Vec<usize>,
+    /// What is fed before the first word.
+    pub(super) start: i64,
+    /// The position of that.
+    pub(super) first_position: usize,
+}
+
 /// A text that is being written.
 pub(super) struct Writing<'a> {
-    pub(super) input: usize,
+    source: Source,
     settings: &'a Generation,
     tokenizer: &'a Tokenizer,
     search: Search<'a>,
-    /// What is fed before the first word.
-    start: i64,
-    /// The position of that.
-    first_position: usize,
-    source: Vec<usize>,
     /// Entries of written tokens that some hypothesis sees.
     entries: Vec<usize>,
     /// What was handed out of each sequence.
@@ -29,45 +35,28 @@ pub(super) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn new(
-        input: usize,
-        settings: &'a Generation,
-        tokenizer: &'a Tokenizer,
-        search: Search<'a>,
-        start: i64,
-        first_position: usize,
-    ) -> Self {
-        Self {
-            input,
-            settings,
-            tokenizer,
-            search,
-            start,
-            first_position,
-            source: Vec::new(),
-            entries: Vec::new(),
-            streams: vec![TextStream::default(); settings.n_sequences],
-            is_told: vec![false; settings.n_sequences],
-        }
+    pub(super) fn new(source: Source, settings: &'a Generation, tokenizer: &'a Tokenizer, search: Search<'a>) -> Self {
+        let n = settings.n_sequences;
+        let (streams, is_told) = (vec![TextStream::default(); n], vec![false; n]);
+        Self { source, settings, tokenizer, search, entries: Vec::new(), streams, is_told }
     }
 
-    /// Takes the entries of the source.
-    pub(super) fn set_source(&mut self, entries: Vec<usize>) {
-        self.source = entries;
+    pub(super) fn input(&self) -> usize {
+        self.source.input
     }
 
     /// The rows of the next step.
     pub(super) fn rows(&self) -> impl Iterator<Item = StepRow<'_>> {
         self.search.live().map(|hypothesis| StepRow {
-            previous: hypothesis.tokens.last().copied().unwrap_or(self.start),
-            position: self.first_position + hypothesis.tokens.len(),
-            entries: [&self.source, &hypothesis.entries],
+            previous: hypothesis.tokens.last().copied().unwrap_or(self.source.start),
+            position: self.source.first_position + hypothesis.tokens.len(),
+            entries: [&self.source.entries, &hypothesis.entries],
         })
     }
 
     /// Takes what a step gave for the rows; gives back the entries that nothing sees any more.
     pub(super) fn advance(&mut self, entries: &[usize], logits: &[&[f32]]) -> Result<Vec<usize>> {
-        self.search.advance(entries, logits)?;
+        self.search.advance(entries, logits).map_err(|error| self.of_input(error))?;
         self.entries.extend_from_slice(entries);
         let mut seen: Vec<usize> = self.search.live().flat_map(|hypothesis| &hypothesis.entries).copied().collect();
         seen.sort_unstable();
@@ -76,13 +65,23 @@ impl<'a> Writing<'a> {
         Ok(unseen)
     }
 
+    /// What the model cannot do for this source.
+    fn of_input(&self, error: Error) -> Error {
+        match error {
+            Error::Runtime { context, source } => {
+                Error::Runtime { context: format!("input {}: {context}", self.input()), source }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.search.is_done()
     }
 
     /// All entries, when nothing is to be written any more.
     pub(super) fn into_entries(self) -> impl Iterator<Item = usize> {
-        self.source.into_iter().chain(self.entries)
+        self.source.entries.into_iter().chain(self.entries)
     }
 
     /// Ends hypotheses that stop strings end, and hands out what is certain.
@@ -108,7 +107,7 @@ impl<'a> Writing<'a> {
         let n_agreed = (0..first.tokens.len()).take_while(agrees).count();
         let text = decode(self.tokenizer, &first.tokens[..n_agreed])?;
         let piece = self.streams[0].next(before_stop(&text, &self.settings.stop).0, &self.settings.stop);
-        if !hand_out(on_text, self.input, 0, piece) {
+        if !hand_out(on_text, self.source.input, 0, piece) {
             self.search.stop();
         }
         Ok(())
@@ -128,7 +127,7 @@ impl<'a> Writing<'a> {
                 None => self.streams[sequence].next(text, &self.settings.stop),
             };
             self.is_told[sequence] = hypothesis.finish.is_some();
-            if !hand_out(on_text, self.input, sequence, piece) {
+            if !hand_out(on_text, self.source.input, sequence, piece) {
                 self.is_told[sequence] = true;
                 stopped.push(sequence);
             }
@@ -149,7 +148,7 @@ impl<'a> Writing<'a> {
             let finish = hypothesis.finish.unwrap_or(Finish::Length);
             if let (Some(on_text), false, true) = (&mut *on_text, self.is_told[sequence], finish != Finish::Stopped) {
                 let piece = self.streams[sequence].finish(&text);
-                let goes_on = hand_out(on_text, self.input, sequence, piece);
+                let goes_on = hand_out(on_text, self.source.input, sequence, piece);
                 // With beam search all of an input ends.
                 if is_beam && !goes_on {
                     self.is_told.fill(true);

@@ -12,6 +12,7 @@ mod initializers;
 mod operators;
 mod process;
 pub mod runtime;
+mod threads;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -250,6 +251,7 @@ fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<S
     let environment = runtime::environment()?;
     let failed = |e: ort::Error| runtime_error("ONNX Runtime refuses the session's options", e);
     let n_threads = usable_threads(options.n_threads);
+    threads::check(n_threads)?;
     let builder = OrtSession::builder(environment).map_err(failed)?;
     let builder = builder.with_optimization_level(level).map_err(|e| failed(e.into()))?;
     let builder = builder.with_intra_threads(n_threads).map_err(|e| failed(e.into()))?;

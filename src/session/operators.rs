@@ -97,6 +97,9 @@ impl<const LAYERS: usize> Operator for LinearOperator<LAYERS> {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
         let n_outputs: Vec<i64> = context.get("outputs").ok_or_else(|| missing("attribute outputs"))?;
+        if n_outputs.len() != LAYERS {
+            return Err(ort::Error::new("attribute outputs has another length than there are layers"));
+        }
         let n_outputs = n_outputs.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
         Ok(LinearKernel { n_outputs, set: InstructionSet::best(), n_threads: self.n_threads })
     }

@@ -203,9 +203,7 @@ static void what_is_stopped_ends_there(const ernie_model *model, uint32_t which,
     CHECK(stream->n_pieces[1] == (which == ERNIE_DECODING_BEAM ? 1 : n_sequences));
     generated = written(result, 1, n_sequences);
     for (size_t k = 0; generated != NULL && k < n_sequences; ++k) {
-        /* A hypothesis that had ended by itself keeps its end. */
-        CHECK(generated[k].finish == ERNIE_FINISH_STOPPED ||
-              (which == ERNIE_DECODING_BEAM && generated[k].finish == ERNIE_FINISH_END));
+        CHECK(generated[k].finish == ERNIE_FINISH_STOPPED);
         CHECK(is_utf8(generated[k].text.data, generated[k].text.len));
         CHECK(generated[k].text.len >= stream->length[1][k]);
         CHECK(memcmp(generated[k].text.data, stream->text[1][k], stream->length[1][k]) == 0);

@@ -147,6 +147,9 @@ static void bad_numbers(const ernie_model *model) {
         uint64_t more;
     } newer;
     REFUSED(beam, g.struct_size = 0, "generation.struct_size");
+    REFUSED(beam, g.struct_size = 8, "generation.struct_size is 8");
+    REFUSED(beam, g.reserved = 1, "generation.reserved is 1");
+    REFUSED(beam, g.repetition_penalty = 1e-30f, "repetition_penalty is");
     REFUSED(beam, g.decoding = 3, "generation.decoding is 3");
     REFUSED(beam, g.source_padding = 2, "generation.source_padding is 2");
     REFUSED(beam, g.n_beams = 0, "n_beams is 0");

@@ -78,3 +78,19 @@ fn inspect_describes_every_family_and_says_why_one_is_refused() {
     let refused = tool(&["inspect", root.join("refused/ernie_doc").to_str().unwrap()], b"");
     assert!(!refused.status.success() && errors(&refused).contains("ernie_doc"), "{}", errors(&refused));
 }
+
+#[test]
+fn a_model_whose_threads_cannot_be_had_is_refused_and_nobody_waits() {
+    // More stacks than there are addresses for.
+    let script = "ulimit -v 8000000 && exec timeout 60 \"$0\" infer --set threads=4096 models/demo";
+    let child = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_ernie")])
+        .current_dir(support::root())
+        .env("ERNIE_ORT_PATH", support::root().join("build/runtime"))
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_ne!(child.status.code(), Some(124), "it was still waiting after a minute");
+    let said = errors(&child);
+    assert!(!child.status.success() && said.contains("4096 threads (option threads)"), "{said}");
+}

@@ -135,7 +135,7 @@ fn where_nothing_may_be_written_the_text_ends() {
     for decoding in [Decoding::Beam, Decoding::Greedy, Decoding::Sample] {
         let settings = Generation { decoding, forbidden_tokens: forbidden_tokens.clone(), ..Generation::default() };
         let found = run(&settings, 5, 1);
-        assert_eq!((found[0].tokens.len(), found[0].finish), (0, Some(Finish::End)));
+        assert_eq!((found[0].tokens.len(), found[0].finish), (0, Some(Finish::Exhausted)));
     }
 }
 
@@ -144,5 +144,26 @@ fn logits_that_are_no_numbers_are_an_error() {
     let settings = Generation::default();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         assert!(Search::new(&settings, END, 5, 3).advance(&[0], &[&[0.0, bad, 1.0]]).is_err());
+    }
+}
+
+#[test]
+fn a_text_begins_as_it_must_whatever_else_is_asked_for() {
+    for decoding in [Decoding::Beam, Decoding::Greedy, Decoding::Sample] {
+        let settings = Generation {
+            decoding,
+            forced_tokens: vec![3, 3, 3],
+            no_repeat_ngram: 1,
+            min_new_tokens: 5,
+            ..Generation::default()
+        };
+        let found = run(&settings, 6, 4);
+        assert_eq!(found[0].tokens[..3], [3, 3, 3], "{decoding:?}");
+        assert!(found[0].tokens.len() >= 5, "{decoding:?}");
+        // Forced tokens have the probabilities that they have.
+        let forced: f64 = (0..3).map(|n| log_softmax(&logits_after(&vec![3; n], 4))[3]).sum();
+        let only = Generation { no_repeat_ngram: 0, min_new_tokens: 0, ..settings };
+        let found = run(&only, 3, 4);
+        assert!((found[0].log_probability - forced).abs() < 1e-6, "{} {forced}", found[0].log_probability);
     }
 }

@@ -93,7 +93,7 @@ struct LimitArgs {
     /// Tokens of a text at least (0).
     #[arg(long, value_name = "N")]
     min_new_tokens: Option<usize>,
-    /// Logits of tokens that were written are divided by it, or multiplied where they are negative; above 0 (1: neither).
+    /// Logits of tokens that were written are divided by it, or multiplied where they are negative; from 0.001 to 1000 (1: neither).
     #[arg(long, value_name = "X")]
     repetition_penalty: Option<f32>,
     /// No sequence of N tokens is written twice (0: any may be).

@@ -106,6 +106,7 @@ pub(crate) fn written(sequences: &[Generated], is_list: bool, with_ids: bool) ->
             Finish::End => "end",
             Finish::Length => "length",
             Finish::StopString => "stop_string",
+            Finish::Exhausted => "exhausted",
             _ => "stopped",
         };
         let object = Object::default()
