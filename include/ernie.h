@@ -1925,8 +1925,8 @@ struct ernie_status *ernie_result_generated(const struct ernie_result *result,
 
 /*
  Writes a text for each input: its source, with its pair where it has one. `call` says how sources are tokenized
- (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel; its other fields count for
- nothing. `generation` says how texts are written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
+ (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel; `outputs` must
+ be 0, its other fields count for nothing. `generation` says how texts are written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
 
  `ernie_result_generated` gives the texts of each input, `ernie_result_items` the same texts with their scores. A text is the same
  alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens` among the model's positions

@@ -382,7 +382,7 @@ enum class Finish : std::uint32_t {
 class Generated {
   public:
     [[nodiscard]] std::string_view text() const noexcept { return detail::view(generated_.text); }
-    /// Without the token that ended it; with a stop string those up to its last.
+    /// Without the token that ended it, with those of a stop string that are not part of the text.
     [[nodiscard]] Span<std::int64_t> token_ids() const noexcept { return {generated_.token_ids, generated_.n_tokens}; }
     /// Of beam search what hypotheses are compared by; else the logarithm of the text's probability.
     [[nodiscard]] float score() const noexcept { return generated_.score; }
