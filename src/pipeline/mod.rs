@@ -21,6 +21,7 @@ mod open;
 mod packed;
 mod padded;
 mod rank;
+mod room;
 mod tag;
 mod tolerant;
 mod windows;

@@ -221,7 +221,7 @@ static void no_room(const ernie_model *model) {
     REFUSED(generation, g.max_new_tokens = SIZE_MAX, "max_new_tokens");
     REFUSED(generation, g.min_new_tokens = 94, "min_new_tokens is 94");
     generation.max_new_tokens = generation.min_new_tokens = 93;
-    FAILS(ernie_generate(model, inputs, 2, NULL, &generation, &result), code, "input 1: 3 tokens and 93 new ones");
+    FAILS(ernie_generate(model, inputs, 2, NULL, &generation, &result), code, "input 1: 3 tokens, 93 new ones");
     CHECK(result == NULL);
     call.errors = ERNIE_ERRORS_INPUT;
     OK(ernie_generate(model, inputs, 2, &call, &generation, &result));

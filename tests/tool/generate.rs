@@ -303,7 +303,7 @@ fn what_contradicts_itself_or_counts_for_nothing_is_refused() {
     refused(&["--sample", "--temperature", "0"], 1, "temperature is 0");
     refused(&["--length-penalty", "-11"], 1, "it goes from -10 to 10");
     refused(&["--max-new-tokens", "0"], 1, "max_new_tokens is 0");
-    refused(&["--max-new-tokens", "500"], 1, "the shortest source leaves");
+    refused(&["--max-new-tokens", "500"], 1, "the shortest source and the token that asks for the next leave");
     refused(&["--forbid", "-1"], 1, "forbidden_tokens[0] is -1");
     refused(&["--begin-with", "2"], 1, "ends a text");
     refused(&["--stop", ""], 1, "stop[0] is empty");
@@ -319,7 +319,7 @@ fn sources_that_are_cut_are_told() {
     let written = done(&["generate", "--stream", GENERATOR], &input);
     assert_eq!(errors(&written), "ernie: 1 text was cut\n");
     let named = done(&["generate", "--stream", "--no-truncation", GENERATOR], &input);
-    assert!(errors(&named).starts_with("ernie: line 1: the text has 202 tokens"), "{}", errors(&named));
+    assert!(errors(&named).starts_with("ernie: line 1: the text, which shares 96 positions"), "{}", errors(&named));
     assert!(generate(&["--max-tokens", "6"], &input)[0]["text"] != answers[0]["text"]);
 }
 
