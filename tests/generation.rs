@@ -669,6 +669,25 @@ fn a_word_without_a_token_cannot_be_forced() {
 }
 
 #[test]
+fn a_report_says_how_a_generator_is_fed_and_how_much_it_writes() {
+    let report = open(&[]).generator_report().unwrap();
+    assert_eq!((report.attention_token.as_str(), report.target_type_id), ("[ATTN]", 3));
+    assert_eq!((report.max_new_tokens, report.max_source_tokens), (24, 71));
+    // So much is written and so much of a source is read where nobody says it.
+    let long = "今天天气很好".repeat(30);
+    let output = generate(&open(&[]), &[text(&long), text("今天")], &Generation::default(), None);
+    assert_eq!(output.encodings[0].len(), report.max_source_tokens);
+    let longest = output.generated.iter().map(|sequences| sequences[0].token_ids.len()).max();
+    assert_eq!(longest, Some(report.max_new_tokens));
+    let other = open(&[("attention_token", "[MASK]"), ("target_type_id", "1"), ("max_tokens", "40")])
+        .generator_report()
+        .unwrap();
+    assert_eq!((other.attention_token.as_str(), other.target_type_id), ("[MASK]", 1));
+    assert_eq!(other.max_source_tokens, 40);
+    assert_eq!(try_open(&dir("paddle_ernie_pdparams"), &[]).unwrap().generator_report(), None);
+}
+
+#[test]
 fn options_say_what_asks_for_words_and_of_which_type_they_are() {
     let all = inputs();
     let usual = write(&open(&[]), &all, &greedy());

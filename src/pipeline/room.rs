@@ -29,7 +29,36 @@ struct Positions {
     most_new: usize,
 }
 
+/// How a generator is fed, and what it writes where a call does not say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneratorReport {
+    /// The token that asks for the next word.
+    pub attention_token: String,
+    /// The type of tokens that are written.
+    pub target_type_id: i64,
+    /// New tokens of a text at most.
+    pub max_new_tokens: usize,
+    /// Tokens of a source at most beside so many new ones, special tokens included; longer ones are cut.
+    pub max_source_tokens: usize,
+}
+
 impl Model {
+    /// How a generator is fed, and what it writes where a call does not say it; `None` of a model that writes no texts.
+    #[must_use]
+    pub fn generator_report(&self) -> Option<GeneratorReport> {
+        let (_, generator) = self.generator().ok()?;
+        let tokenizer = self.tokenizer().ok()?;
+        let positions = self.positions().ok()?;
+        let max_new_tokens = positions.default_new(0);
+        let left = positions.left_beside(max_new_tokens);
+        Some(GeneratorReport {
+            attention_token: tokenizer.token(generator.attention_token).unwrap_or_default(),
+            target_type_id: generator.target_type_id,
+            max_new_tokens,
+            max_source_tokens: self.max_tokens.map_or(left, |most| most.min(left)),
+        })
+    }
+
     fn positions(&self) -> Result<Positions> {
         let (network, _) = self.generator()?;
         let n = network.architecture().max_tokens();
