@@ -339,6 +339,14 @@ fn a_generator_is_inspected_and_answers_like_other_models() {
         let model = format!("tests/fixtures/checkpoints/{name}");
         let report = &lines(&done(&["inspect", "--json", &model], ""))[0];
         assert_eq!((&report["task"], &report["network"]["head"]), (&json!("generation"), &json!("generator")));
+        let generator = |attention_token: &str, target_type_id: u32| {
+            let (new, source) = (24, 71);
+            json!({"attention_token": attention_token, "target_type_id": target_type_id, "max_new_tokens": new,
+                   "max_source_tokens": source})
+        };
+        assert_eq!(report["generator"], generator("[ATTN]", 3));
+        let other = ["inspect", "--json", "--set", "attention_token=[MASK]", "--set", "target_type_id=1", &model];
+        assert_eq!(lines(&done(&other, ""))[0]["generator"], generator("[MASK]", 1));
         let answers = lines(&done(&["infer", &model], TEXTS));
         let all = lines(&done(&["generate", &model], TEXTS));
         assert_eq!((answers.len(), all.len()), (5, 5));
