@@ -295,7 +295,20 @@ fn what_contradicts_itself_or_counts_for_nothing_is_refused() {
     }
     refused(&["--stream", "--source-padding", "reference"], 1, "--source-padding reference");
     refused(&["--resume"], 2, "--output");
-    refused(&["--beams", "many"], 2, "invalid value");
+    // Numbers that there are not are named, with a minus too.
+    for flag in ["--beams", "--sequences", "--max-new-tokens", "--min-new-tokens", "--no-repeat-ngram", "--seed"] {
+        for number in ["many", "-1"] {
+            refused(&["--sample", flag, number], 2, &format!("invalid value '{number}' for '{flag} <N>': expected"));
+        }
+    }
+    for number in ["0", "-1"] {
+        refused(&["--sample", "--top-k", number], 2, "expected a number from 1");
+    }
+    for (flag, wanted) in
+        [("--temperature", "above 0 and finite"), ("--top-p", "above 0"), ("--repetition-penalty", "0.001")]
+    {
+        refused(&["--sample", flag, "-1"], 1, wanted);
+    }
     // What the library knows better.
     refused(&["--beams", "0"], 1, "n_beams is 0, it goes from 1 to 64");
     refused(&["--greedy", "--sequences", "2"], 1, "n_sequences is 2, greedy search gives 1");

@@ -8,7 +8,7 @@ use ernie::error::{Error, Result};
 use ernie::options::Options;
 use ernie::pipeline::{Decoding, Generation, SourcePadding};
 
-use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs};
+use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs, positive, whole};
 
 /// A text takes many steps, so chunks are smaller than those of other commands. Windows would give several sources of a text.
 #[derive(Args)]
@@ -56,7 +56,7 @@ const NOT_BEAMS: [&str; 2] = ["greedy", "sample"];
 #[derive(Args)]
 struct DecodingArgs {
     /// Beam search, which is the default: hypotheses that are followed, from 1 to 64 (5).
-    #[arg(long, value_name = "N", conflicts_with_all = NOT_BEAMS)]
+    #[arg(long, value_name = "N", conflicts_with_all = NOT_BEAMS, allow_negative_numbers = true, value_parser = whole::<usize>)]
     beams: Option<usize>,
     /// Beam search: hypotheses are compared by `log p / ((5 + tokens) / 6)^X`, from -10 to 10 (1).
     #[arg(long, value_name = "X", conflicts_with_all = NOT_BEAMS, allow_negative_numbers = true)]
@@ -68,19 +68,19 @@ struct DecodingArgs {
     #[arg(long)]
     sample: bool,
     /// Sampling: logits are divided by it, above 0; below 1 likely tokens become likelier (1).
-    #[arg(long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Sampling: only so many of the likeliest tokens (all).
-    #[arg(long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true, value_parser = positive)]
     top_k: Option<usize>,
     /// Sampling: only the likeliest tokens that together have this probability, above 0 and up to 1 (1: all).
-    #[arg(long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
     top_p: Option<f32>,
     /// Sampling: the same seed gives the same texts (0).
-    #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Texts for each input: the best hypotheses, no more than beams, or so many samples, up to 64 (1).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     sequences: Option<usize>,
 }
 
@@ -88,16 +88,16 @@ struct DecodingArgs {
 #[derive(Args)]
 struct LimitArgs {
     /// Tokens of a text at most (120, or a quarter of the model's positions where that is less).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     max_new_tokens: Option<usize>,
     /// Tokens of a text at least (0).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     min_new_tokens: Option<usize>,
     /// Logits of tokens that were written are divided by it, or multiplied where they are negative; from 0.001 to 1000 (1: neither).
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
     /// No sequence of N tokens is written twice (0: any may be).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     no_repeat_ngram: Option<usize>,
     /// End a text before this string. May be given several times.
     #[arg(long, value_name = "TEXT")]

@@ -9,6 +9,7 @@ pub(crate) use generate::{Form, GenerateArgs};
 pub(crate) use infer::InferArgs;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ernie::error::{Error, Result};
@@ -237,6 +238,11 @@ fn is_array(path: &Path) -> bool {
 
 fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
+}
+
+/// A number that clap itself would refuse without saying which there are.
+fn whole<T: FromStr>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number from 0".to_owned())
 }
 
 impl SetArgs {
