@@ -10,8 +10,24 @@ use ernie::pipeline::{Decoding, Generation, SourcePadding};
 
 use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs, positive, whole};
 
+/// What comes out, below the options.
+const OUTPUT: &str = "\
+JSON Lines have:
+  id                  That of the line, where it has one.
+  text                The text, the first of several.
+  score               Of beam search what texts are compared by, else the same as log_probability.
+  log_probability     The logarithm of the text's probability.
+  finish              Why it ends: end (by the model), length (--max-new-tokens), stop_string (--stop), exhausted (all tokens
+                      are forbidden).
+  token_ids           Its tokens (--ids).
+  sequences           All texts, of beam search the best first (--sequences above 1).
+  n_truncated_tokens  How much of the source was cut, where it was.
+
+`ernie inspect` shows how many new tokens and how long a source a model has room for.";
+
 /// A text takes many steps, so chunks are smaller than those of other commands. Windows would give several sources of a text.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(mut_arg("chunk", |chunk| chunk.default_value("64")))]
 #[command(mut_arg("doc_stride", |doc_stride| doc_stride.hide(true)))]
 pub(crate) struct GenerateArgs {
@@ -67,7 +83,7 @@ struct DecodingArgs {
     /// Tokens by chance, as likely as the model says.
     #[arg(long)]
     sample: bool,
-    /// Sampling: logits are divided by it, above 0; below 1 likely tokens become likelier (1).
+    /// Sampling: logits are divided by it, above 0 and finite; below 1 likely tokens become likelier (1).
     #[arg(long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Sampling: only so many of the likeliest tokens (all).
@@ -76,7 +92,7 @@ struct DecodingArgs {
     /// Sampling: only the likeliest tokens that together have this probability, above 0 and up to 1 (1: all).
     #[arg(long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
     top_p: Option<f32>,
-    /// Sampling: the same seed gives the same texts (0).
+    /// Sampling: the same seed gives the same texts, and equal lines the same samples (0).
     #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: Option<u64>,
     /// Texts for each input: the best hypotheses, no more than beams, or so many samples, up to 64 (1).
@@ -105,7 +121,8 @@ struct LimitArgs {
     /// The id of a token that is not written. May be given several times.
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     forbid: Vec<i64>,
-    /// The id of a token that every text begins with. May be given several times, in the order of the tokens.
+    /// The id of a token that every text begins with, none that is forbidden or ends a text. May be given several times, in the
+    /// order of the tokens.
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     begin_with: Vec<i64>,
 }

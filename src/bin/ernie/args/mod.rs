@@ -18,9 +18,16 @@ use ernie::pipeline::Call;
 
 use crate::output_file::Existing;
 
+/// What the shell is told, below the commands.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  All lines were read, also where some were bad; or the reader of standard output closed it, as `head` does.
+  1  The run failed; --strict: at a bad line, --fail: after one.
+  2  The command line is wrong.";
+
 /// Runs Baidu ERNIE models.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, after_help = EXIT_STATUS, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -173,6 +180,7 @@ pub(crate) struct BulkArgs {
 #[derive(Args)]
 pub(crate) struct ReadArgs {
     /// How lines are read; `auto` takes JSON Lines from `*.jsonl`, and where the first line that is not blank begins with `{`.
+    /// A blank line is an empty text, of JSON Lines a bad line.
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(crate) format: Format,
     /// Lines that are worked on together.
