@@ -72,7 +72,10 @@ const NOT_BEAMS: [&str; 2] = ["greedy", "sample"];
 #[derive(Args)]
 struct DecodingArgs {
     /// Beam search, which is the default: hypotheses that are followed, from 1 to 64 (5).
-    #[arg(long, value_name = "N", conflicts_with_all = NOT_BEAMS, allow_negative_numbers = true, value_parser = whole::<usize>)]
+    #[arg(
+        long, value_name = "N", conflicts_with_all = NOT_BEAMS,
+        allow_negative_numbers = true, value_parser = whole::<usize>
+    )]
     beams: Option<usize>,
     /// Beam search: hypotheses are compared by `log p / ((5 + tokens) / 6)^X`, from -10 to 10 (1).
     #[arg(long, value_name = "X", conflicts_with_all = NOT_BEAMS, allow_negative_numbers = true)]
@@ -84,16 +87,28 @@ struct DecodingArgs {
     #[arg(long)]
     sample: bool,
     /// Sampling: logits are divided by it, above 0 and finite; below 1 likely tokens become likelier (1).
-    #[arg(long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
+    #[arg(
+        long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true
+    )]
     temperature: Option<f32>,
     /// Sampling: only so many of the likeliest tokens (all).
-    #[arg(long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true, value_parser = positive)]
+    #[arg(
+        long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true, value_parser = positive
+    )]
     top_k: Option<usize>,
     /// Sampling: only the likeliest tokens that together have this probability, above 0 and up to 1 (1: all).
-    #[arg(long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true)]
+    #[arg(
+        long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true
+    )]
     top_p: Option<f32>,
     /// Sampling: the same seed gives the same texts, and equal lines the same samples (0).
-    #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING, allow_negative_numbers = true, value_parser = whole::<u64>)]
+    #[arg(
+        long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true, value_parser = whole::<u64>
+    )]
     seed: Option<u64>,
     /// Texts for each input: the best hypotheses, no more than beams, or so many samples, up to 64 (1).
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]

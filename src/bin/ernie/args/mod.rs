@@ -248,7 +248,7 @@ fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
-/// A number that clap itself would refuse without saying which there are.
+/// A whole number; clap's own parser does not say which there are.
 fn whole<T: FromStr>(text: &str) -> std::result::Result<T, String> {
     text.parse().map_err(|_| "expected a whole number from 0".to_owned())
 }
