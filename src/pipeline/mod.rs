@@ -21,6 +21,7 @@ mod open;
 mod packed;
 mod padded;
 mod rank;
+mod room;
 mod tag;
 mod tolerant;
 mod windows;
@@ -41,6 +42,7 @@ pub use encodings::{encode_all, encode_options};
 pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
 pub use rank::rank_vectors;
+pub use room::GeneratorReport;
 
 pub use crate::generate::{Decoding, Finish, Generation, MOST_ROWS_OF_A_TEXT, SourcePadding};
 pub use crate::heads::Item;
