@@ -4,16 +4,19 @@
 //! Tokens are one list of rows. What a token sees is its text ([`Sight::Texts`]), or entries of a cache and the token before it
 //! ([`Sight::Cache`]). Where only some tokens are wanted of the last layer, everything behind the attention is made for those alone.
 
+mod memory;
+
 use super::attention::{Cache, CachedAttention};
 use super::crew::{Crew, Member};
 use super::matrix::Matrix;
 use super::pointwise::normalize;
 use super::product::{Division, Linear, Product, Residual, run_part, tile_rows};
 use super::rows::Tiles;
-use super::scratch::{Scratch, ScratchSize};
-use super::texts::{Heads, TextAttention, Texts};
+use super::scratch::Scratch;
+use super::texts::{TextAttention, Texts};
 use super::{InstructionSet, Shared, Spread, vectorized};
 use crate::architecture::Activation;
+use memory::Memory;
 
 /// Rows that go through the feed-forward network at a time: what lies between its products stays in cache. A multiple of all tiles.
 const CHUNK_ROWS: usize = 240;
@@ -97,10 +100,13 @@ impl<'a> LayerRun<'a> {
         if !layer.fits() || wanted.is_some_and(|all| all.iter().any(|token| *token < 0 || *token >= n_tokens as i64)) {
             return None;
         }
+        let format = layer.ffn_in.weights.format;
         let attention = match sight {
             Sight::Texts(texts) => {
                 let texts = Texts { wanted, ..texts };
-                texts.fits(n_tokens).then(|| Attention::Texts(TextAttention::new(set, sizes, texts, n_threads)))?
+                texts
+                    .fits(n_tokens)
+                    .then(|| Attention::Texts(TextAttention::new(set, sizes, texts, format, n_threads)))?
             }
             Sight::Cache(cache) => {
                 let fits = cache.fits(n_tokens, layer.key_width() + layer.value_width());
@@ -120,39 +126,6 @@ impl<'a> LayerRun<'a> {
         match self.attention {
             Attention::Texts(_) => self.n_wanted(),
             Attention::Cache(_) => self.n_tokens,
-        }
-    }
-
-    fn chunk_rows(&self) -> usize {
-        self.n_wanted().min(CHUNK_ROWS)
-    }
-
-    /// The most rows of the layer's own width, or the values', that are laid out for a product, and their units.
-    fn laid_out(&self) -> (usize, usize) {
-        let format = self.layer.ffn_in.weights.format;
-        let units = |n_rows, width| Tiles::n_units(format, n_rows, width);
-        let (width, n_wanted) = (self.layer.width(), self.n_wanted());
-        let n_units = units(self.n_tokens, width).max(units(n_wanted, self.layer.value_width()));
-        (self.n_tokens.max(n_wanted), n_units.max(units(n_wanted, width)))
-    }
-
-    /// Bytes that a run needs besides its tensors.
-    pub(crate) fn scratch_size(&self) -> usize {
-        let layer = &self.layer;
-        let (n_rows, n_units) = self.laid_out();
-        let inner = layer.ffn_in.weights.n_outputs;
-        let size = ScratchSize::default()
-            .and::<u32>(n_units)
-            .and::<super::rows::RowScale>(n_rows)
-            .and::<u32>(Tiles::n_units(layer.ffn_out.weights.format, self.chunk_rows(), inner))
-            .and::<super::rows::RowScale>(self.chunk_rows())
-            .and::<f32>(self.n_tokens * layer.key_width())
-            .and::<f32>(self.n_attended() * layer.value_width())
-            .and::<f32>(self.n_wanted() * layer.width())
-            .and::<f32>(self.chunk_rows() * inner);
-        match &self.attention {
-            Attention::Texts(texts) => texts.add_size(size, self.n_threads + 1).n_bytes(),
-            Attention::Cache(_) => size.n_bytes(),
         }
     }
 
@@ -213,51 +186,6 @@ impl<'a> LayerRun<'a> {
         true
     }
 
-    fn memory(
-        &'a self,
-        input: &'a [f32],
-        keys: &'a mut [f32],
-        values: &'a mut [f32],
-        output: &'a mut [f32],
-        scratch: &mut Scratch<'a>,
-    ) -> Option<Memory<'a>> {
-        let layer = &self.layer;
-        let (n_rows, n_units) = self.laid_out();
-        let inner_width = layer.ffn_in.weights.n_outputs;
-        let chunk_rows = self.chunk_rows();
-        let (units, scales) = (scratch.take(n_units)?, scratch.take(n_rows)?);
-        let inner_units = scratch.take(Tiles::n_units(layer.ffn_out.weights.format, chunk_rows, inner_width))?;
-        let inner_scales = scratch.take(chunk_rows)?;
-        let queries = scratch.take(self.n_tokens * layer.key_width())?;
-        let attended = scratch.take(self.n_attended() * layer.value_width())?;
-        let middle = scratch.take(self.n_wanted() * layer.width())?;
-        let inner = scratch.take(chunk_rows * inner_width)?;
-        let rooms = match &self.attention {
-            Attention::Texts(texts) => (0..=self.n_threads).map(|_| texts.take_room(scratch)).collect::<Option<_>>()?,
-            Attention::Cache(_) => Vec::new(),
-        };
-        let tiles = |width: usize, n_rows: usize| Tiles {
-            format: layer.ffn_in.weights.format,
-            width,
-            n_rows,
-            tile_rows: tile_rows(self.set),
-            units,
-            scales,
-        };
-        Some(Memory {
-            input: Shared::constant(input),
-            input_tiles: tiles(layer.width(), self.n_tokens),
-            attended_tiles: tiles(layer.value_width(), self.n_wanted()),
-            middle_tiles: tiles(layer.width(), self.n_wanted()),
-            inner_tiles: Tiles { units: inner_units, scales: inner_scales, ..tiles(inner_width, chunk_rows) },
-            heads: Heads { queries, keys: Shared::new(keys), values: Shared::new(values), mixed: attended },
-            middle,
-            inner,
-            output: Shared::new(output),
-            rooms,
-        })
-    }
-
     /// What every thread does. A part of a phase is made by whoever takes it, and reads what earlier phases have completed.
     fn work(&self, member: &mut Member<'_>, memory: &Memory<'a>, plan: &Plan) -> Option<()> {
         fn row<'a>(all: &Shared<'a, f32>, width: usize, row: usize) -> &'a [f32] {
@@ -279,10 +207,9 @@ impl<'a> LayerRun<'a> {
         };
         let outputs = [heads.queries, heads.keys, heads.values];
         let projections = [0, 1, 2].map(|number| product(layer.projections[number], outputs[number]));
+        let input_tiles = &memory.input_tiles;
         // SAFETY: as above.
-        done(
-            member.phase(|part| unsafe { run_part(set, &memory.input_tiles, &projections, &plan.projections, part) }),
-        )?;
+        done(member.phase(|part| unsafe { run_part(set, input_tiles, &projections, &plan.projections, part) }))?;
         done(self.attend(member, memory))?;
         let attended_row = |index: usize| match (&self.attention, self.wanted) {
             (Attention::Cache(_), Some(wanted)) => wanted[index] as usize,
@@ -377,21 +304,6 @@ struct Chunk {
     n_rows: usize,
     ffn_in: Division,
     ffn_out: Division,
-}
-
-/// Where everything lies.
-struct Memory<'a> {
-    input: Shared<'a, f32>,
-    input_tiles: Tiles<'a>,
-    /// In the same place, as the next.
-    attended_tiles: Tiles<'a>,
-    middle_tiles: Tiles<'a>,
-    inner_tiles: Tiles<'a>,
-    heads: Heads<'a>,
-    middle: Shared<'a, f32>,
-    inner: Shared<'a, f32>,
-    output: Shared<'a, f32>,
-    rooms: Vec<[Shared<'a, f32>; 4]>,
 }
 
 impl Layer<'_> {

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 pub(crate) const PANEL_WIDTH: usize = 32;
 /// Bytes of a step.
 const STEP: usize = PANEL_WIDTH * 4;
+/// Added to a number below 2^22, it leaves the rounded number in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
 /// The largest `i8`, whose sign may be either.
 const MOST: f32 = 127.0;
 /// Inputs of an `i8` product at most, whose sum is an `i32`: more than any network of this library has.
@@ -221,7 +223,7 @@ impl Columns<'_> {
                 let mut sums = [0_i32; PANEL_WIDTH];
                 for (step, inputs) in steps {
                     put(step, inputs, |weight, output| {
-                        let stored = (weight * inverses[output]).round_ties_even().clamp(-MOST, MOST) as i8;
+                        let stored = ((weight * inverses[output]).clamp(-MOST, MOST) + ROUNDER).to_bits() as i8;
                         sums[output] += i32::from(stored);
                         stored.to_le_bytes()
                     });

@@ -141,6 +141,19 @@ fn spread_over(n_threads: usize, spread: &Spread<'_>, work: &(dyn Fn() + Sync)) 
     work();
 }
 
+/// Asks for the cache line of an element.
+#[inline(always)]
+fn prefetch<T>(memory: &Shared<'_, T>, index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if index < memory.len {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: an address of the memory; nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(memory.start.add(index).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (memory, index);
+}
+
 /// Memory that several threads use, each places of its own.
 #[derive(Debug)]
 struct Shared<'a, T> {
@@ -185,7 +198,6 @@ impl<'a, T> Shared<'a, T> {
     ///
     /// # Safety
     /// - No part that overlaps is in use, and the memory is not constant.
-    #[expect(clippy::mut_from_ref, reason = "parts are told apart by the caller")]
     unsafe fn part(&self, begin: usize, len: usize) -> &'a mut [T] {
         match begin.checked_add(len) {
             // SAFETY: within the memory that was borrowed; not shared by the caller's obligation.

@@ -17,7 +17,7 @@ fn gelu<const FUSED: bool>(x: f32) -> f32 {
     const P: [f32; 7] =
         [-3.213_033_5e-4, 1.073_888e-3, 4.669_704_4e-4, -1.952_014_3e-2, 1.028_887_5e-1, 6.366_048_5e-1, 1.128_379_7];
     let t = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let mut p = 3.293_343_98e-5;
+    let mut p = 3.293_344e-5;
     for coefficient in P {
         p = multiply_add::<FUSED>(p, t, coefficient);
     }
@@ -30,7 +30,7 @@ fn gelu<const FUSED: bool>(x: f32) -> f32 {
 /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`, which is `x / (1 + e^(-2 u))`.
 #[inline(always)]
 fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
-    const ROOT: f32 = 0.797_884_56;
+    const ROOT: f32 = 0.797_884_6;
     let u = 2.0 * ROOT * multiply_add::<FUSED>(0.044_715 * x * x, x, x);
     let tail = exp::<FUSED>(-u.abs());
     let share = 1.0 / (1.0 + tail);
@@ -41,9 +41,21 @@ fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn activate<const FUSED: bool>(activation: Activation, values: &mut [f32]) {
     match activation {
-        Activation::Relu => values.iter_mut().for_each(|x| *x = if *x > 0.0 || x.is_nan() { *x } else { 0.0 }),
-        Activation::Gelu => values.iter_mut().for_each(|x| *x = gelu::<FUSED>(*x)),
-        Activation::GeluTanh => values.iter_mut().for_each(|x| *x = gelu_tanh::<FUSED>(*x)),
+        Activation::Relu => {
+            for x in values {
+                *x = if *x > 0.0 || x.is_nan() { *x } else { 0.0 };
+            }
+        }
+        Activation::Gelu => {
+            for x in values {
+                *x = gelu::<FUSED>(*x);
+            }
+        }
+        Activation::GeluTanh => {
+            for x in values {
+                *x = gelu_tanh::<FUSED>(*x);
+            }
+        }
     }
 }
 
@@ -83,13 +95,33 @@ pub(super) fn normalize<const FUSED: bool>(row: &mut [f32], scale: &[f32], shift
     }
 }
 
+/// Replaces scores by what their probabilities are proportional to, at most 1; gives by what it is to be multiplied.
+#[inline(always)]
+pub(super) fn exponentials<const FUSED: bool>(scores: &mut [f32]) -> f32 {
+    let most = super::exponential::largest(scores);
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp::<FUSED>(chunk[lane] - most);
+            sums[lane] += chunk[lane];
+        }
+    }
+    let mut all = total(sums);
+    for score in rest {
+        *score = exp::<FUSED>(*score - most);
+        all += *score;
+    }
+    1.0 / all
+}
+
 /// Replaces scores by their probabilities.
 #[inline(always)]
 pub(super) fn softmax<const FUSED: bool>(scores: &mut [f32]) {
-    let most = super::exponential::largest(scores);
-    scores.iter_mut().for_each(|score| *score = exp::<FUSED>(*score - most));
-    let scale = 1.0 / sum(scores, |x| x);
-    scores.iter_mut().for_each(|score| *score *= scale);
+    let scale = exponentials::<FUSED>(scores);
+    for score in scores {
+        *score *= scale;
+    }
 }
 
 #[cfg(test)]

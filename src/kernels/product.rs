@@ -28,6 +28,22 @@ pub(super) struct Product<'a> {
     pub(super) output: Shared<'a, f32>,
 }
 
+impl Product<'_> {
+    /// Asks for what is read and written at the end, so that it is there then.
+    #[inline(always)]
+    fn prefetch(&self, row: usize, first: usize) {
+        let width = self.matrix.n_outputs;
+        let last = (first + PANEL_WIDTH).min(width) - 1;
+        for column in [first, last] {
+            super::prefetch(&self.output, row * width + column);
+            if let Some(residual) = &self.residual {
+                let row = residual.of.map_or(row, |of| of[row] as usize);
+                super::prefetch(&residual.rows, row * width + column);
+            }
+        }
+    }
+}
+
 /// Rows that are added.
 #[derive(Clone, Copy)]
 pub(super) struct Residual<'a> {
@@ -134,6 +150,9 @@ pub(super) unsafe fn run_part(
             let units = tiles.units.read(rows.start * tiles.n_steps(), n_rows * tiles.n_steps());
             (units, tiles.scales.read(rows.start, if tiles.format == Format::Int8 { n_rows } else { 0 }))
         };
+        for row in rows.clone() {
+            product.prefetch(row, first);
+        }
         let work = TileWork { rows: units.as_ptr(), panel: weights.steps.as_ptr(), n_steps: tiles.n_steps() };
         // SAFETY: a tile of so many rows, and a panel of so many steps.
         unsafe { multiply_tile(set, tiles.format, work, n_rows, &mut sums) };
@@ -191,40 +210,49 @@ unsafe fn finish_rows<const FUSED: bool>(
 ) {
     let product = finish.product;
     let width = product.matrix.n_outputs;
-    for (number, sums) in sums.0.iter_mut().enumerate().take(n_rows) {
+    let sums = &mut sums.0[..n_rows];
+    for (number, sums) in sums.iter_mut().enumerate() {
         match scales.get(number) {
             Some(RowScale { scale, zero }) => {
                 for lane in 0..PANEL_WIDTH {
-                    let exact = (sums[lane].to_bits() as i32).wrapping_sub(zero.wrapping_mul(finish.column_sums[lane]));
+                    let of_zero = zero.wrapping_mul(finish.column_sums[lane]);
+                    let exact = sums[lane].to_bits().cast_signed().wrapping_sub(of_zero);
                     sums[lane] = exact as f32 * (scale * finish.scales[lane]) + finish.bias[lane];
                 }
             }
-            None => sums.iter_mut().zip(&finish.bias).for_each(|(sum, bias)| *sum += bias),
+            None => {
+                for lane in 0..PANEL_WIDTH {
+                    sums[lane] += finish.bias[lane];
+                }
+            }
         }
-        if let Some(activation) = product.activation {
-            activate::<FUSED>(activation, sums);
-        }
+    }
+    // All rows at once: what the function needs stays in registers.
+    if let Some(activation) = product.activation {
+        activate::<FUSED>(activation, sums.as_flattened_mut());
+    }
+    for (number, sums) in sums.iter().enumerate() {
         let row = first_row + number;
         // SAFETY: columns of this part, by the caller's obligation.
         let output = unsafe { product.output.part(row * width + finish.first, finish.n_columns) };
-        let residual = product.residual.as_ref().map(|residual| {
-            let row = residual.of.map_or(row, |of| of[row] as usize);
+        let mut residual: &[f32] = &[];
+        if let Some(rows) = &product.residual {
+            let row = rows.of.map_or(row, |of| of[row] as usize);
             // SAFETY: complete, by the caller's obligation.
-            unsafe { residual.rows.read(row * width + finish.first, finish.n_columns) }
-        });
-        if let (Ok(output), true) = (<&mut [f32; PANEL_WIDTH]>::try_from(&mut *output), true) {
-            match residual.and_then(|residual| <&[f32; PANEL_WIDTH]>::try_from(residual).ok()) {
-                Some(residual) => (0..PANEL_WIDTH).for_each(|lane| output[lane] = sums[lane] + residual[lane]),
-                None => *output = *sums,
-            }
-            continue;
+            residual = unsafe { rows.rows.read(row * width + finish.first, finish.n_columns) };
         }
-        match residual {
-            Some(residual) => {
-                let added = sums.iter().zip(residual);
-                output.iter_mut().zip(added).for_each(|(to, (sum, residual))| *to = sum + residual);
+        match (<&mut [f32; PANEL_WIDTH]>::try_from(&mut *output), <&[f32; PANEL_WIDTH]>::try_from(residual)) {
+            (Ok(output), Ok(residual)) => {
+                for lane in 0..PANEL_WIDTH {
+                    output[lane] = sums[lane] + residual[lane];
+                }
             }
-            None => output.copy_from_slice(&sums[..finish.n_columns]),
+            (Ok(output), Err(_)) => *output = *sums,
+            (Err(_), _) => {
+                for (lane, to) in output.iter_mut().enumerate() {
+                    *to = sums[lane] + residual.get(lane).copied().unwrap_or(0.0);
+                }
+            }
         }
     }
 }

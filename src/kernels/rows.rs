@@ -73,13 +73,26 @@ impl<'a> Tiles<'a> {
         };
         for (number, (index, scale)) in rows.zip(scales).enumerate() {
             let row = row(index);
-            match self.format {
-                Format::F32 => fill_f32(set, row, units, n_rows, number),
-                Format::Bf16 => fill_bf16(set, row, units, n_rows, number),
-                Format::Int8 => *scale = fill_int8(set, row, units, n_rows, number),
-            }
+            *scale = fill_row(set, self.format, row, units, n_rows, number);
         }
     }
+}
+
+/// Writes row `number` of a tile of `n_rows`.
+pub(super) fn fill_row(
+    set: InstructionSet,
+    format: Format,
+    row: &[f32],
+    units: &mut [u32],
+    n_rows: usize,
+    number: usize,
+) -> RowScale {
+    match format {
+        Format::F32 => fill_f32(set, row, units, n_rows, number),
+        Format::Bf16 => fill_bf16(set, row, units, n_rows, number),
+        Format::Int8 => return fill_int8(set, row, units, n_rows, number),
+    }
+    RowScale::default()
 }
 
 vectorized!(fn fill_f32(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) = put_f32);
@@ -91,8 +104,9 @@ const LANES: usize = 16;
 
 #[inline(always)]
 fn put_f32<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) {
-    let places = units.iter_mut().skip(number).step_by(n_rows);
-    places.zip(row).for_each(|(to, from)| *to = from.to_bits());
+    for (step, from) in units.chunks_exact_mut(n_rows).zip(row) {
+        step[number] = from.to_bits();
+    }
 }
 
 /// The nearest `bf16`, as its bits; what is no number stays none.
@@ -103,21 +117,27 @@ fn to_bf16(x: f32) -> u32 {
     if x.is_nan() { bits >> 16 | 0x40 } else { rounded }
 }
 
+/// Two numbers as bf16, the first in the low bits.
+#[inline(always)]
+pub(super) fn pair(first: f32, second: f32) -> u32 {
+    to_bf16(first) | to_bf16(second) << 16
+}
+
 #[inline(always)]
 fn put_bf16<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) {
-    let mut at = number;
+    let mut steps = units.chunks_exact_mut(n_rows);
     let (chunks, rest) = row.as_chunks::<{ 2 * LANES }>();
     for chunk in chunks {
-        let mut bits = [0_u32; 2 * LANES];
-        bits.iter_mut().zip(chunk).for_each(|(bits, x)| *bits = to_bf16(*x));
-        for pair in bits.as_chunks::<2>().0 {
-            units[at] = pair[0] | pair[1] << 16;
-            at += n_rows;
+        let mut bits = [0_u16; 2 * LANES];
+        for (bits, x) in bits.iter_mut().zip(chunk) {
+            *bits = to_bf16(*x) as u16;
+        }
+        for (two, step) in bits.as_chunks::<2>().0.iter().zip(&mut steps) {
+            step[number] = u32::from(two[0]) | u32::from(two[1]) << 16;
         }
     }
-    for pair in rest.chunks(2) {
-        units[at] = to_bf16(pair[0]) | pair.get(1).map_or(0, |x| to_bf16(*x) << 16);
-        at += n_rows;
+    for (two, step) in rest.chunks(2).zip(steps) {
+        step[number] = pair(two[0], two.get(1).copied().unwrap_or(0.0));
     }
 }
 
@@ -130,19 +150,19 @@ fn put_int8<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, nu
     let (scale, inverse) = if width > 0.0 { (width / 255.0, 255.0 / width) } else { (width, 0.0) };
     let zero = (-least * inverse).round_ties_even();
     let quantize = |x: f32| ((x * inverse + zero).clamp(0.0, 255.0) + ROUNDER).to_bits() as u8;
-    let mut at = number;
+    let mut steps = units.chunks_exact_mut(n_rows);
     let (chunks, rest) = row.as_chunks::<{ 4 * LANES }>();
     for chunk in chunks {
         let mut stored = [0_u8; 4 * LANES];
-        stored.iter_mut().zip(chunk).for_each(|(stored, x)| *stored = quantize(*x));
-        for four in stored.as_chunks::<4>().0 {
-            units[at] = u32::from_le_bytes(*four);
-            at += n_rows;
+        for (stored, x) in stored.iter_mut().zip(chunk) {
+            *stored = quantize(*x);
+        }
+        for (four, step) in stored.as_chunks::<4>().0.iter().zip(&mut steps) {
+            step[number] = u32::from_le_bytes(*four);
         }
     }
-    for four in rest.chunks(4) {
-        units[at] = four.iter().rev().fold(0, |unit, x| unit << 8 | u32::from(quantize(*x)));
-        at += n_rows;
+    for (four, step) in rest.chunks(4).zip(steps) {
+        step[number] = four.iter().rev().fold(0, |unit, x| unit << 8 | u32::from(quantize(*x)));
     }
     RowScale { scale, zero: zero as i32 }
 }

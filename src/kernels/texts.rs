@@ -7,9 +7,9 @@
 //! is as if none was hidden.
 
 use super::matrix::{Format, PANEL_WIDTH};
-use super::pointwise::softmax;
+use super::pointwise::exponentials;
 use super::product::{Sums, TileWork, multiply_tile, tile_rows};
-use super::rows::MOST_ROWS;
+use super::rows::{MOST_ROWS, fill_row, pair};
 use super::scratch::{Scratch, ScratchSize};
 use super::{InstructionSet, Shared, vectorized};
 
@@ -47,6 +47,8 @@ pub(super) struct TextAttention<'a> {
     pub(super) query_head_size: usize,
     pub(super) value_head_size: usize,
     pub(super) texts: Texts<'a>,
+    /// Of both products.
+    format: Format,
     blocks: Vec<Block>,
 }
 
@@ -65,10 +67,10 @@ pub(super) struct Heads<'a> {
 
 /// What a thread needs for itself.
 pub(super) struct Room<'a> {
-    keys: &'a mut [f32],
-    values: &'a mut [f32],
-    tile: &'a mut [f32],
-    scores: &'a mut [f32],
+    keys: &'a mut [u32],
+    values: &'a mut [u32],
+    tile: &'a mut [u32],
+    scores: &'a mut [u32],
 }
 
 impl Texts<'_> {
@@ -110,19 +112,22 @@ impl Texts<'_> {
 }
 
 impl<'a> TextAttention<'a> {
-    /// `texts` must fit; `n_threads` decides how finely the work is cut, not what it gives.
+    /// `texts` must fit. Where layers are not multiplied as `f32` and the processor has products of bf16, these are too. `n_threads` decides
+    /// how finely the work is cut, not what it gives.
     pub(super) fn new(
         set: InstructionSet,
         [n_heads, query_head_size, value_head_size]: [usize; 3],
         texts: Texts<'a>,
+        format: Format,
         n_threads: usize,
     ) -> Self {
+        let format = if format == Format::F32 || !has_bf16(set) { Format::F32 } else { Format::Bf16 };
         // Every block packs its text's keys and values: there are no more than keep all threads busy.
         let n_queries = texts.wanted.map_or(texts.ends.last().map_or(0, |end| *end as usize), <[i64]>::len);
         let tile_rows = tile_rows(set);
         let wanted_blocks = (n_threads * 4).div_ceil(n_heads.max(1));
         let block_queries = n_queries.div_ceil(wanted_blocks.max(1)).next_multiple_of(tile_rows).max(8 * tile_rows);
-        Self { set, n_heads, query_head_size, value_head_size, texts, blocks: texts.blocks(block_queries) }
+        Self { set, n_heads, query_head_size, value_head_size, texts, format, blocks: texts.blocks(block_queries) }
     }
 
     pub(super) fn n_parts(&self) -> usize {
@@ -138,20 +143,20 @@ impl<'a> TextAttention<'a> {
         let longest = self.longest();
         let seen = longest.next_multiple_of(PANEL_WIDTH);
         [
-            seen * self.query_head_size,
-            self.value_head_size.next_multiple_of(PANEL_WIDTH) * longest,
-            MOST_ROWS * longest.max(self.query_head_size),
+            seen * self.format.n_steps(self.query_head_size),
+            self.value_head_size.next_multiple_of(PANEL_WIDTH) * self.format.n_steps(longest),
+            MOST_ROWS * seen.max(self.query_head_size),
             MOST_ROWS * seen,
         ]
     }
 
     /// What so many threads need.
     pub(super) fn add_size(&self, size: ScratchSize, n_threads: usize) -> ScratchSize {
-        (0..n_threads).fold(size, |size, _| self.room().into_iter().fold(size, ScratchSize::and::<f32>))
+        (0..n_threads).fold(size, |size, _| self.room().into_iter().fold(size, ScratchSize::and::<u32>))
     }
 
     /// Room for a thread.
-    pub(super) fn take_room(&self, scratch: &mut Scratch<'a>) -> Option<[Shared<'a, f32>; 4]> {
+    pub(super) fn take_room(&self, scratch: &mut Scratch<'a>) -> Option<[Shared<'a, u32>; 4]> {
         let [keys, values, tile, scores] = self.room();
         Some([scratch.take(keys)?, scratch.take(values)?, scratch.take(tile)?, scratch.take(scores)?])
     }
@@ -160,7 +165,7 @@ impl<'a> TextAttention<'a> {
     ///
     /// # Safety
     /// - Queries, keys and values are complete; nobody else uses this part of what is mixed, or the room.
-    pub(super) unsafe fn run_part(&self, heads: &Heads<'_>, part: usize, room: &[Shared<'_, f32>; 4]) {
+    pub(super) unsafe fn run_part(&self, heads: &Heads<'_>, part: usize, room: &[Shared<'_, u32>; 4]) {
         let (block, head) = (self.blocks[part / self.n_heads], part % self.n_heads);
         let (key_width, value_width) = (self.n_heads * self.query_head_size, self.n_heads * self.value_head_size);
         // SAFETY: a room of one's own; of the whole length that it was given.
@@ -173,9 +178,11 @@ impl<'a> TextAttention<'a> {
             (heads.queries.read(key, n_keys), heads.keys.read(key, n_keys), heads.values.read(value, n_values))
         };
         let begin = head * self.query_head_size;
-        pack_keys(self.set, all_keys, key_width, begin, self.query_head_size, room.keys);
+        let keys = HeadRows { all: all_keys, width: key_width, begin, size: self.query_head_size };
+        pack_keys(self.set, keys, self.format, room.keys);
         let begin_value = head * self.value_head_size;
-        pack_values(self.set, all_values, value_width, begin_value, self.value_head_size, room.values);
+        let values = HeadRows { all: all_values, width: value_width, begin: begin_value, size: self.value_head_size };
+        pack_values(self.set, values, self.format, room.values);
         let tile_rows = tile_rows(self.set);
         for first in (0..block.n_queries).step_by(tile_rows) {
             let n_rows = tile_rows.min(block.n_queries - first);
@@ -184,107 +191,163 @@ impl<'a> TextAttention<'a> {
                 let query = block.first_query + first + number;
                 *token = self.texts.wanted.map_or(query, |wanted| wanted[query] as usize) - block.first;
                 let row = &all_queries[*token * key_width + begin..][..self.query_head_size];
-                room.tile.iter_mut().skip(number).step_by(n_rows).zip(row).for_each(|(to, from)| *to = *from);
+                fill_row(self.set, self.format, row, room.tile, n_rows, number);
             }
-            self.score(&mut room, block, &tokens[..n_rows]);
+            let inverses = self.score(&mut room, block, &tokens[..n_rows]);
             let mut mixed: [&mut [f32]; MOST_ROWS] = std::array::from_fn(|_| &mut [][..]);
             for (number, mixed) in mixed[..n_rows].iter_mut().enumerate() {
                 let row = (block.first_query + first + number) * value_width + begin_value;
                 // SAFETY: this part's, by the caller's obligation.
                 *mixed = unsafe { heads.mixed.part(row, self.value_head_size) };
             }
-            self.mix(&mut room, block.n_tokens, &mut mixed[..n_rows]);
+            self.mix(&mut room, block.n_tokens, &inverses, &mut mixed[..n_rows]);
         }
     }
 
-    /// Makes weights of a tile of queries: `[tokens][rows]` in the room's tile.
-    fn score(&self, room: &mut Room<'_>, block: Block, tokens: &[usize]) {
+    /// Makes weights of a tile of queries, in the room's tile, and by what their mixtures are to be multiplied.
+    fn score(&self, room: &mut Room<'_>, block: Block, tokens: &[usize]) -> [f32; MOST_ROWS] {
         let (n_rows, n_seen) = (tokens.len(), block.n_tokens);
         let stride = n_seen.next_multiple_of(PANEL_WIDTH);
         let scale = 1.0 / (self.query_head_size as f32).sqrt();
         let mut sums = Sums::ZERO;
-        for (panel, keys) in
-            room.keys.chunks_exact(PANEL_WIDTH * self.query_head_size).take(stride / PANEL_WIDTH).enumerate()
-        {
-            let work = TileWork {
-                rows: room.tile.as_ptr().cast(),
-                panel: keys.as_ptr().cast(),
-                n_steps: self.query_head_size,
-            };
-            // SAFETY: the tile holds a step of all rows for every number of a head, the panel one of 32 keys.
-            unsafe { multiply_tile(self.set, Format::F32, work, n_rows, &mut sums) };
+        let n_steps = self.format.n_steps(self.query_head_size);
+        for (panel, keys) in room.keys.chunks_exact(PANEL_WIDTH * n_steps).take(stride / PANEL_WIDTH).enumerate() {
+            let work = TileWork { rows: room.tile.as_ptr(), panel: keys.as_ptr().cast(), n_steps };
+            // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 keys.
+            unsafe { multiply_tile(self.set, self.format, work, n_rows, &mut sums) };
             for (row, sums) in sums.0[..n_rows].iter().enumerate() {
                 let to = &mut room.scores[row * stride + panel * PANEL_WIDTH..][..PANEL_WIDTH];
-                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum * scale);
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = (sum * scale).to_bits());
             }
         }
+        let mut inverses = [1.0; MOST_ROWS];
         for (row, token) in tokens.iter().enumerate() {
-            let scores = &mut room.scores[row * stride..][..n_seen];
+            let scores = as_floats(&mut room.scores[row * stride..][..stride]);
+            // Whole vectors are weighed: what fills them up weighs nothing.
+            scores[n_seen..].fill(f32::NEG_INFINITY);
             if let Some(mask) = self.texts.mask {
                 let mask = &mask[block.first..block.first + n_seen];
                 let hides_all = self.texts.hides_queries && mask[*token] == 0;
                 let hidden = |seen: &i64| if hides_all || *seen == 0 { HIDDEN } else { 0.0 };
                 scores.iter_mut().zip(mask).for_each(|(score, seen)| *score += hidden(seen));
             }
-            weigh(self.set, scores);
-            room.tile.iter_mut().skip(row).step_by(n_rows).zip(scores).for_each(|(to, from)| *to = *from);
+            inverses[row] = weigh(self.set, scores);
+            fill_row(self.set, self.format, scores, room.tile, n_rows, row);
         }
+        inverses
     }
 
     /// Mixes values by the weights of a tile.
-    fn mix(&self, room: &mut Room<'_>, n_seen: usize, mixed: &mut [&mut [f32]]) {
+    fn mix(&self, room: &mut Room<'_>, n_seen: usize, inverses: &[f32; MOST_ROWS], mixed: &mut [&mut [f32]]) {
         let mut sums = Sums::ZERO;
-        for (panel, values) in room.values.chunks_exact(PANEL_WIDTH * n_seen.max(1)).enumerate() {
+        let n_steps = self.format.n_steps(n_seen);
+        for (panel, values) in room.values.chunks_exact(PANEL_WIDTH * n_steps.max(1)).enumerate() {
             let first = panel * PANEL_WIDTH;
             if first >= self.value_head_size {
                 break;
             }
-            let work = TileWork { rows: room.tile.as_ptr().cast(), panel: values.as_ptr().cast(), n_steps: n_seen };
-            // SAFETY: the tile holds a step of all rows for every token, the panel one of 32 numbers.
-            unsafe { multiply_tile(self.set, Format::F32, work, mixed.len(), &mut sums) };
-            for (mixed, sums) in mixed.iter_mut().zip(&sums.0) {
-                mixed[first..].iter_mut().zip(sums).for_each(|(to, sum)| *to = *sum);
+            let work = TileWork { rows: room.tile.as_ptr(), panel: values.as_ptr().cast(), n_steps };
+            // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 numbers.
+            unsafe { multiply_tile(self.set, self.format, work, mixed.len(), &mut sums) };
+            for (mixed, (sums, inverse)) in mixed.iter_mut().zip(sums.0.iter().zip(inverses)) {
+                mixed[first..].iter_mut().zip(sums).for_each(|(to, sum)| *to = sum * inverse);
             }
         }
     }
 }
 
-vectorized!(fn weigh(scores: &mut [f32]) = softmax);
-vectorized!(fn pack_keys(all: &[f32], width: usize, begin: usize, size: usize, panels: &mut [f32]) = keys_in_panels);
-vectorized!(fn pack_values(all: &[f32], width: usize, begin: usize, size: usize, panels: &mut [f32]) = values_in_panels);
+vectorized!(fn weigh(scores: &mut [f32]) -> f32 = exponentials);
+vectorized!(fn pack_keys(keys: HeadRows<'_>, format: Format, panels: &mut [u32]) = keys_in_panels);
+vectorized!(fn pack_values(values: HeadRows<'_>, format: Format, panels: &mut [u32]) = values_in_panels);
 
-/// Keys as panels of 32: `[panels][numbers][32]`; what fills the last up is zero.
+/// Whether products of bf16 are faster than those of `f32`.
+fn has_bf16(set: InstructionSet) -> bool {
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512Bf16 => true,
+        _ => false,
+    }
+}
+
+fn as_floats(units: &mut [u32]) -> &mut [f32] {
+    // SAFETY: of the same size and alignment; any bits are a value of either.
+    unsafe { std::slice::from_raw_parts_mut(units.as_mut_ptr().cast(), units.len()) }
+}
+
+/// One head's part of all rows of a text.
+#[derive(Clone, Copy)]
+struct HeadRows<'a> {
+    all: &'a [f32],
+    /// Of all heads.
+    width: usize,
+    begin: usize,
+    size: usize,
+}
+
+/// Keys as panels of 32: `[panels][steps][32]`; what fills the last up is zero.
 #[inline(always)]
-fn keys_in_panels<const FUSED: bool>(all: &[f32], width: usize, begin: usize, size: usize, panels: &mut [f32]) {
-    for (panel, keys) in panels.chunks_exact_mut(PANEL_WIDTH * size).zip(all.chunks(PANEL_WIDTH * width)) {
-        let n_keys = keys.len() / width;
-        if n_keys < PANEL_WIDTH {
-            panel.fill(0.0);
+fn keys_in_panels<const FUSED: bool>(keys: HeadRows<'_>, format: Format, panels: &mut [u32]) {
+    let HeadRows { all, width, begin, size } = keys;
+    let n_steps = format.n_steps(size);
+    for (panel, keys) in panels.chunks_exact_mut(PANEL_WIDTH * n_steps).zip(all.chunks(PANEL_WIDTH * width)) {
+        if keys.len() < PANEL_WIDTH * width {
+            panel.fill(0);
         }
         for (lane, key) in keys.chunks_exact(width).enumerate() {
             let key = &key[begin..begin + size];
-            panel.iter_mut().skip(lane).step_by(PANEL_WIDTH).zip(key).for_each(|(to, from)| *to = *from);
+            let steps = panel.as_chunks_mut::<PANEL_WIDTH>().0;
+            if format == Format::F32 {
+                for (step, from) in steps.iter_mut().zip(key) {
+                    step[lane] = from.to_bits();
+                }
+            } else {
+                let (pairs, rest) = key.as_chunks::<2>();
+                for (step, from) in steps.iter_mut().zip(pairs) {
+                    step[lane] = pair(from[0], from[1]);
+                }
+                if let ([last], Some(step)) = (rest, steps.get_mut(pairs.len())) {
+                    step[lane] = pair(*last, 0.0);
+                }
+            }
         }
     }
 }
 
-/// Values as panels of 32 numbers of a head: `[panels][tokens][32]`.
+/// Values as panels of 32 numbers of a head: `[panels][steps][32]`.
 #[inline(always)]
-fn values_in_panels<const FUSED: bool>(all: &[f32], width: usize, begin: usize, size: usize, panels: &mut [f32]) {
-    let n_tokens = all.len() / width;
-    for (number, panel) in panels.chunks_exact_mut((PANEL_WIDTH * n_tokens).max(1)).enumerate() {
+fn values_in_panels<const FUSED: bool>(values: HeadRows<'_>, format: Format, panels: &mut [u32]) {
+    const ZEROS: [f32; PANEL_WIDTH] = [0.0; PANEL_WIDTH];
+    let HeadRows { all, width, begin, size } = values;
+    let n_steps = format.n_steps(all.len() / width);
+    for (number, panel) in panels.chunks_exact_mut((PANEL_WIDTH * n_steps).max(1)).enumerate() {
         let first = number * PANEL_WIDTH;
         if first >= size {
             break;
         }
         let n = PANEL_WIDTH.min(size - first);
-        for (to, value) in panel.as_chunks_mut::<PANEL_WIDTH>().0.iter_mut().zip(all.chunks_exact(width)) {
-            let value = &value[begin + first..begin + first + n];
+        let part = |row: &[f32]| {
+            let mut part = ZEROS;
+            let value = &row[begin + first..begin + first + n];
             match <&[f32; PANEL_WIDTH]>::try_from(value) {
-                Ok(value) => *to = *value,
-                Err(_) => {
-                    *to = [0.0; PANEL_WIDTH];
-                    to[..n].copy_from_slice(value);
+                Ok(value) => part = *value,
+                Err(_) => part[..n].copy_from_slice(value),
+            }
+            part
+        };
+        let steps = panel.as_chunks_mut::<PANEL_WIDTH>().0.iter_mut();
+        if format == Format::F32 {
+            for (to, value) in steps.zip(all.chunks_exact(width)) {
+                let value = part(value);
+                for lane in 0..PANEL_WIDTH {
+                    to[lane] = value[lane].to_bits();
+                }
+            }
+        } else {
+            for (to, values) in steps.zip(all.chunks(2 * width)) {
+                let even = part(&values[..width]);
+                let odd = if values.len() > width { part(&values[width..]) } else { ZEROS };
+                for lane in 0..PANEL_WIDTH {
+                    to[lane] = pair(even[lane], odd[lane]);
                 }
             }
         }
@@ -292,103 +355,4 @@ fn values_in_panels<const FUSED: bool>(all: &[f32], width: usize, begin: usize, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::numbers;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn attend(
-        set: InstructionSet,
-        sizes: [usize; 3],
-        texts: Texts<'_>,
-        [q, k, v]: [&[f32]; 3],
-        n_threads: usize,
-    ) -> Vec<f32> {
-        let attention = TextAttention::new(set, sizes, texts, n_threads);
-        let n_wanted = texts.wanted.map_or(q.len() / (sizes[0] * sizes[1]), <[i64]>::len);
-        let mut mixed = vec![f32::NAN; n_wanted * sizes[0] * sizes[2]];
-        let mut memory = vec![0_u8; attention.add_size(ScratchSize::default(), 1).n_bytes()];
-        let room = attention.take_room(&mut Scratch::new(&mut memory)).unwrap();
-        let heads = Heads {
-            queries: Shared::constant(q),
-            keys: Shared::constant(k),
-            values: Shared::constant(v),
-            mixed: Shared::new(&mut mixed),
-        };
-        for part in 0..attention.n_parts() {
-            // SAFETY: one thread.
-            unsafe { attention.run_part(&heads, part, &room) };
-        }
-        mixed
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(60))]
-        #[test]
-        fn tokens_see_their_own_text(
-            lengths in proptest::collection::vec(0_usize..70, 1..5), n_heads in 1_usize..4, query_size in 1_usize..40,
-            value_size in 1_usize..70, masking in 0..3, choosing in any::<bool>(),
-        ) {
-            let n: usize = lengths.iter().sum();
-            let sizes = [n_heads, query_size, value_size];
-            let (key_width, value_width) = (n_heads * query_size, n_heads * value_size);
-            let (q, k, v) = (numbers(n * key_width, 1), numbers(n * key_width, 2), numbers(n * value_width, 3));
-            let ends: Vec<i64> = lengths.iter().scan(0, |sum, n| { *sum += *n as i64; Some(*sum) }).collect();
-            let mask: Vec<i64> = (0..n).map(|i| i64::from(i % 5 != 2)).collect();
-            let some: Vec<i64> = (0..n as i64).filter(|i| i % 3 == 0).collect();
-            let texts = Texts {
-                ends: &ends, mask: (masking > 0).then_some(&mask), hides_queries: masking == 2, wanted: choosing.then_some(&some),
-            };
-            prop_assert!(texts.fits(n));
-            let all: Vec<i64> = (0..n as i64).collect();
-            for set in InstructionSet::all() {
-                let mixed = attend(set, sizes, texts, [&q, &k, &v], 1);
-                prop_assert_eq!(&attend(set, sizes, texts, [&q, &k, &v], 64), &mixed);
-                for (number, token) in texts.wanted.unwrap_or(&all).iter().enumerate() {
-                    let end = *ends.iter().find(|end| token < end).unwrap() as usize;
-                    let text = ends.iter().filter(|end| *end <= token).max().map_or(0, |end| *end as usize)..end;
-                    let token = *token as usize;
-                    for head in 0..n_heads {
-                        let score = |other: usize| {
-                            let at = |row: usize, i: usize| row * key_width + head * query_size + i;
-                            let dot: f64 = (0..query_size).map(|i| f64::from(q[at(token, i)]) * f64::from(k[at(other, i)])).sum();
-                            let hides_all = masking == 2 && mask[token] == 0;
-                            let hidden = masking > 0 && (hides_all || mask[other] == 0);
-                            dot / (query_size as f64).sqrt() - if hidden { 10000.0 } else { 0.0 }
-                        };
-                        let scores: Vec<f64> = text.clone().map(score).collect();
-                        let most = scores.iter().copied().fold(f64::MIN, f64::max);
-                        let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
-                        let all: f64 = weights.iter().sum();
-                        for i in 0..value_size {
-                            let at = |row: usize| row * value_width + head * value_size + i;
-                            let wanted: f64 = text.clone().zip(&weights).map(|(row, w)| w / all * f64::from(v[at(row)])).sum();
-                            let given = f64::from(mixed[number * value_width + head * value_size + i]);
-                            // Scores near -10000 have steps of a thousandth.
-                            let allowed = if masking == 2 { 2e-3 } else { 1e-5 };
-                            prop_assert!((given - wanted).abs() < allowed, "{set:?} {token} {head} {i}: {given}, not {wanted}");
-                        }
-                    }
-                }
-                // The last text alone gives the same bits.
-                let first = ends.len().checked_sub(2).map_or(0, |before| ends[before] as usize);
-                if masking == 0 && !choosing {
-                    let alone = Texts { ends: &[(n - first) as i64], ..texts };
-                    let of = |all: &'_ [f32], width: usize| all[first * width..].to_vec();
-                    let (q, k, v) = (of(&q, key_width), of(&k, key_width), of(&v, value_width));
-                    prop_assert_eq!(&attend(set, sizes, alone, [&q, &k, &v], 1)[..], &mixed[first * value_width..]);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn texts_that_are_not_there_do_not_fit() {
-        let texts = Texts { ends: &[2, 5], mask: None, hides_queries: false, wanted: None };
-        assert!(texts.fits(5) && !texts.fits(6) && !texts.fits(4));
-        assert!(!Texts { ends: &[5, 2], ..texts }.fits(2) && !Texts { ends: &[-1, 5], ..texts }.fits(5));
-        assert!(!Texts { mask: Some(&[1; 4]), ..texts }.fits(5));
-        assert!(!Texts { wanted: Some(&[5]), ..texts }.fits(5) && !Texts { wanted: Some(&[3, 1]), ..texts }.fits(5));
-        assert!(Texts { ends: &[], ..texts }.fits(0));
-    }
-}
+mod tests;

@@ -123,16 +123,23 @@ unsafe fn f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
     }
 }
 
+/// Bytes as pairs of bf16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn pairs(bits: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes without a meaning of their own.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
+}
+
 /// # Safety
 /// - As [`avx512`], with `ROWS` rows; the processor has the products of bf16.
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn bf16_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
-    // SAFETY: both are 64 bytes without a meaning of their own.
-    let pairs = |bits: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) };
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
     for step in 0..work.n_steps {
         // SAFETY: a step of the panel.
-        let weights = unsafe { halves(work, step) }.map(pairs);
+        let [first, second] = unsafe { halves(work, step) };
+        let weights = [pairs(first), pairs(second)];
         for (row, total) in totals.iter_mut().enumerate() {
             // SAFETY: a row of the step.
             let x = pairs(_mm512_set1_epi32(unsafe { unit::<ROWS>(work, step, row) }));
@@ -155,8 +162,8 @@ unsafe fn bf16_as_f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums)
     for step in 0..work.n_steps {
         // SAFETY: a step of the panel.
         let weights = unsafe { halves(work, step) };
-        let even = weights.map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(half)));
-        let odd = weights.map(|half| _mm512_castsi512_ps(_mm512_and_si512(half, high)));
+        let even = [0, 1].map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(weights[half])));
+        let odd = [0, 1].map(|half| _mm512_castsi512_ps(_mm512_and_si512(weights[half], high)));
         for (row, total) in totals.iter_mut().enumerate() {
             // SAFETY: a row of the step.
             let bits = unsafe { unit::<ROWS>(work, step, row) }.cast_unsigned();
