@@ -97,6 +97,9 @@ fn attend_head<const FUSED: bool>(head: Head<'_>) {
     head.attend::<FUSED>();
 }
 
+/// By how many entries keys are asked for before they are read.
+const AHEAD: usize = 8;
+
 /// One head of the two tokens of a row.
 struct Head<'a> {
     work: &'a CachedAttention<'a>,
@@ -120,8 +123,12 @@ impl Head<'_> {
         let entries = work.cache.row(row).unwrap_or_default();
         weights_0.clear();
         weights_1.clear();
-        for entry in entries {
-            let (key, _) = work.entry(*entry, head);
+        for (number, entry) in entries.iter().enumerate() {
+            // Entries lie far apart: they are asked for some time before they are needed.
+            let ahead = entries.get(number + AHEAD).map_or(&[][..], |entry| work.entry(*entry, head).0);
+            let (key, value) = work.entry(*entry, head);
+            super::prefetch_all(ahead);
+            super::prefetch_all(value);
             weights_0.push(dot::<FUSED>(query_0, key) * scale);
             weights_1.push(dot::<FUSED>(query_1, key) * scale);
         }

@@ -154,6 +154,14 @@ fn prefetch<T>(memory: &Shared<'_, T>, index: usize) {
     let _ = (memory, index);
 }
 
+/// Asks for all cache lines of a slice.
+#[inline(always)]
+fn prefetch_all(values: &[f32]) {
+    for line in values.chunks(16) {
+        prefetch(&Shared::constant(line), 0);
+    }
+}
+
 /// Memory that several threads use, each places of its own.
 #[derive(Debug)]
 struct Shared<'a, T> {

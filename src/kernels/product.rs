@@ -214,15 +214,15 @@ unsafe fn finish_rows<const FUSED: bool>(
     for (number, sums) in sums.iter_mut().enumerate() {
         match scales.get(number) {
             Some(RowScale { scale, zero }) => {
-                for lane in 0..PANEL_WIDTH {
+                for (lane, sum) in sums.iter_mut().enumerate() {
                     let of_zero = zero.wrapping_mul(finish.column_sums[lane]);
-                    let exact = sums[lane].to_bits().cast_signed().wrapping_sub(of_zero);
-                    sums[lane] = exact as f32 * (scale * finish.scales[lane]) + finish.bias[lane];
+                    let exact = sum.to_bits().cast_signed().wrapping_sub(of_zero);
+                    *sum = exact as f32 * (scale * finish.scales[lane]) + finish.bias[lane];
                 }
             }
             None => {
-                for lane in 0..PANEL_WIDTH {
-                    sums[lane] += finish.bias[lane];
+                for (sum, bias) in sums.iter_mut().zip(&finish.bias) {
+                    *sum += bias;
                 }
             }
         }

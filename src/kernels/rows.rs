@@ -262,7 +262,7 @@ mod tests {
                 let (_, scales) = filled(set, Format::Int8, 20, 1, &[&[1.0; 17][..], &[bad, 1.0, 2.0]].concat());
                 assert!(scales[0].scale.is_nan());
                 let (units, _) = filled(set, Format::Bf16, 1, 1, &[bad]);
-                assert_eq!(bf16::from_bits(units[0] as u16).is_finite(), false);
+                assert!(!bf16::from_bits(units[0] as u16).is_finite());
             }
         }
     }
