@@ -41,5 +41,6 @@ pub mod tensor;
 pub mod tokenize;
 mod weights;
 mod wire;
+mod workers;
 
 pub use session::runtime;

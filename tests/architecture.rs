@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("panics", &[]),
     ("cancel", &[]),
+    ("workers", &["error"]),
     ("architecture", &[]),
     ("mapped_file", &["error"]),
     ("bounded_file", &["error"]),
@@ -61,7 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "generate",
         ],
     ),
-    ("capi", &["error", "options", "panics", "tensor", "model_dir", "tokenize", "pipeline", "runtime"]),
+    ("capi", &["error", "options", "panics", "tensor", "model_dir", "tokenize", "pipeline", "runtime", "workers"]),
     ("fuzz", &["error", "mapped_file", "model_dir", "checkpoint", "tokenize", "graph", "heads"]),
 ];
 

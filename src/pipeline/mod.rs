@@ -40,7 +40,7 @@ use crate::generate::cache::Gauge;
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
 pub use crate::scheduler::Admission;
-use crate::scheduler::Caller;
+use crate::scheduler::{Caller, Place};
 pub use call::{AnswerSpan, Call, Generated, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
 pub use encodings::{encode_all, encode_options};
 pub use generate::{OnText, Piece};
@@ -280,6 +280,14 @@ impl Model {
             Layout::Padded(_) => self.queue.scheduler.alone(Caller::default(), || self.timed_run(tensors)),
             Layout::Packed(network) => self.infer_padded_tensors(network, tensors),
         }
+    }
+
+    /// A place among those who wait, for a call with [`Admission::Held`].
+    ///
+    /// # Errors
+    /// - [`Error::Busy`]: too many wait already.
+    pub(crate) fn place_in_line(&self) -> Result<Place> {
+        self.queue.line.place()
     }
 
     /// Whether the task is one decision about a text or pair.

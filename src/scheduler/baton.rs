@@ -14,7 +14,6 @@ impl<R, O> Drop for Baton<'_, R, O> {
             state.is_led = false;
             return;
         };
-        self.0.line.leave();
         *entry.lock() = Status::Leads;
         drop(state);
         entry.changed.notify_one();
@@ -58,8 +57,8 @@ impl<R, O> Drop for Riders<'_, R, O> {
             if matches!(*status, Status::Rides) {
                 *status = Status::Waits;
                 drop(status);
-                self.scheduler.line.come_back();
-                state.waiting.push_front(Waiting { entry, joins: self.joins });
+                let place = self.scheduler.line.enter_again(entry.admission);
+                state.waiting.push_front(Waiting { entry, joins: self.joins, _place: place });
             }
         }
     }

@@ -31,7 +31,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use baton::{Baton, Riders};
 pub use line::Admission;
-pub(crate) use line::Line;
+pub(crate) use line::{Line, Place};
 
 /// How often a caller that can be cancelled looks whether it was: a signal handler can wake nobody.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(2);
@@ -110,6 +110,8 @@ struct Waiting<R, O> {
     entry: Arc<Entry<R, O>>,
     /// Whether it may share a run.
     joins: bool,
+    /// What counts it, where it is to be counted.
+    _place: Option<Place>,
 }
 
 /// The last run: how many callers shared it, how long it took, when it ended.
@@ -125,6 +127,7 @@ struct Last {
 struct Entry<R, O> {
     /// `None`: it wants the session to itself.
     run: Option<R>,
+    admission: Admission,
     status: Mutex<Status<O>>,
     changed: Condvar,
 }
@@ -218,9 +221,10 @@ impl<R: Joins, O> Scheduler<R, O> {
         run: Option<R>,
         caller: Caller<'_>,
     ) -> Result<Arc<Entry<R, O>>> {
-        self.line.enter(caller.admission)?;
-        let entry = Arc::new(Entry { run, status: Mutex::new(Status::Waits), changed: Condvar::new() });
-        state.waiting.push_back(Waiting { entry: Arc::clone(&entry), joins: entry.run.is_some() });
+        let admission = caller.admission;
+        let place = self.line.enter(admission)?;
+        let entry = Arc::new(Entry { run, admission, status: Mutex::new(Status::Waits), changed: Condvar::new() });
+        state.waiting.push_back(Waiting { entry: Arc::clone(&entry), joins: entry.run.is_some(), _place: place });
         let wakes = state.wake_at.is_some_and(|n| state.waiting.len() >= n);
         drop(state);
         if wakes {
@@ -259,7 +263,6 @@ impl<R: Joins, O> Scheduler<R, O> {
         let mut state = self.lock();
         if let Some(place) = state.waiting.iter().position(|waiting| Arc::ptr_eq(&waiting.entry, entry)) {
             state.waiting.remove(place);
-            self.line.leave();
             return;
         }
         let was = std::mem::replace(&mut *entry.lock(), Status::Left);
@@ -352,7 +355,6 @@ impl<R: Joins, O> Scheduler<R, O> {
             let Some(both) = run.and_then(|run| load.with(run.load())) else { return true };
             *load = both;
             if let Some(Waiting { entry, .. }) = state.waiting.pop_front() {
-                self.line.leave();
                 *entry.lock() = Status::Rides;
                 taken.push(entry);
             }
