@@ -13,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Admission, Call, Input, Model};
 
 /// Takes the end of an asynchronous call: `result` where it succeeded, with `status` NULL; else `status`, with `result` NULL. Both
-/// belong to the function, which frees them. Called exactly once for each call that was accepted, by a thread of the library;
-/// other calls may be made in it, also on the same model, and the model may be freed. While it runs its thread makes no other
-/// calls: what takes long is done elsewhere. It must not throw, nor end its thread.
+/// belong to the function, which frees them. Called exactly once for each call that was accepted, by a thread of the library, maybe
+/// before the function that made the call returns. It may make other calls, also on the same model, and free the model. While it
+/// runs its thread makes no other calls: what takes long is done elsewhere. It must not throw an exception: one that leaves it
+/// ends the program.
 pub type ernie_done_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, status: *mut ernie_status, result: *mut ernie_result)>;
 
 /// `ernie_infer` in a thread of the library: returns at once, and `done` is given `user` and what `ernie_infer` would have given.
 ///
-/// Texts and what `call` points to are copied before this returns; a `cancel` may be freed then, too, and may be signalled until
-/// then or by an owner that keeps it: the call ends with `ERNIE_ERROR_CANCELLED`. The call is an owner of the model: `model` may
-/// be freed while it is under way. Calls that are under way at the same time share runs of the graph, and no more than option
-/// `async_threads` are begun at a time; the others follow in their order. A program waits for the ends of its calls before it
-/// ends.
+/// Texts and what `call` points to are copied before this returns; its `cancel` may be freed from then on, and ends the call as
+/// long as it is there. The call is an owner of the model: `model` may be freed while it is under way. Calls that are under way at
+/// the same time share runs of the graph; no more than option `async_threads` are begun at a time, the others follow in their
+/// order. A program waits for the ends of its calls before it ends.
 ///
 /// Errors, with which `done` is not called: `INVALID_ARGUMENT` (NULL, a call that is none), `INVALID_UTF8` (but for
 /// `ERNIE_ERRORS_INPUT`), `BUSY` (as many calls are under way as option `max_queue` allows), `RUNTIME` (no thread can be had). Those of

@@ -40,7 +40,7 @@ pub struct Options {
     pub max_rows: usize,
     /// Tokens in one run at most, padding included; a longer text runs alone. Key `max_batch_tokens`, default 1024.
     pub max_batch_tokens: usize,
-    /// Calls that may wait for the model at a time; more are refused. Key `max_queue`; 0 (default) = any number.
+    /// Calls that may wait for the model at a time, asynchronous ones until they end; more are refused. Key `max_queue`; 0 (default) = any number.
     pub max_queue: Option<usize>,
     /// Microseconds that a run which is not full waits for texts of more callers. Key `max_wait_us`; 0 (default) = it waits only for those that shared
     /// the run before it, a sixteenth of that run's time at most.

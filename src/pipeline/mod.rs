@@ -1,7 +1,8 @@
 //! Wires the stages: text -> tokenizer -> rows -> session -> head -> result.
 //!
 //! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
-//! immutable and callable from any thread; nothing here is kept between calls but counters.
+//! immutable and callable from any thread; nothing here is kept between calls but counters. Runs of calls that are made at the same
+//! time go through `scheduler` together.
 
 mod answer;
 mod call;
