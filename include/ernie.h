@@ -11,8 +11,9 @@
  * and only during the call.
  *
  * Threads. A const handle may be used by any number of threads at the same time; a handle that is not const by one.
- * A handle is freed after all calls on it have returned. After fork() the child may use none of the parent's handles,
- * not even to free them: the runtime's threads did not come along.
+ * Calls that wait for a model at the same time share its runs, and get what they get alone, each in its turn. A handle is
+ * freed after all calls on it have returned; asynchronous calls are owners of their own. After fork() the child may use none
+ * of the parent's handles, not even to free them: the runtime's threads did not come along.
  *
  * Texts are UTF-8, given by pointer and length; NUL bytes are part of the text. n_inputs may be 0, texts may be empty.
  * Offsets count bytes of the caller's text. Paths are bytes as the operating system takes them.

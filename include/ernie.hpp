@@ -5,7 +5,7 @@
 // Generated, TensorView and the string_views in them) point into the Result they came from and live as long as it.
 //
 // Threads: const member functions of Model, Tokenizer, Result and Cancel may be called from any number of threads at
-// once.
+// once; what is told of an asynchronous call is told by a thread of the library.
 #ifndef ERNIE_HPP
 #define ERNIE_HPP
 

@@ -292,7 +292,8 @@ void asynchronously(const std::string &dir) {
     std::promise<void> all_told;
     for (int i = 0; i < 16; ++i) {
         model->infer_async("房间很干净", {}, [&](std::future<ernie::Result> end) {
-            n_told += end.get().items(0).size() == 2 ? 1 : 100;
+            const ernie::Result result = end.get();
+            n_told += result.items(0).size() == 2 ? 1 : 100;
             if (n_told == 16) {
                 all_told.set_value();
             }
