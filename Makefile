@@ -75,7 +75,7 @@ consumers: stage
 	$(CMAKE) --build $(BUILD)/consumers -j2
 	cd $(BUILD)/consumers && PATH="$$PATH:$(dir $(CMAKE))" $(CTEST) --output-on-failure
 
-bench: runtime $(BUILD)/python/bin/python ## measure calls beside ONNX Runtime's own, opening a checkpoint, and the tokenizers
+bench: runtime $(BUILD)/python/bin/python ## measure calls beside ONNX Runtime's own, many callers, opening, and the tokenizers
 	cargo bench --locked
 
 bench-generate: runtime $(BUILD)/paddle/bin/python ## measure generation beside Paddle, which is fetched (200 MB)

@@ -11,8 +11,9 @@
  * and only during the call.
  *
  * Threads. A const handle may be used by any number of threads at the same time; a handle that is not const by one.
- * A handle is freed after all calls on it have returned. After fork() the child may use none of the parent's handles,
- * not even to free them: the runtime's threads did not come along.
+ * Calls that wait for a model at the same time share its runs, and get what they get alone, each in its turn. A handle is
+ * freed after all calls on it have returned; asynchronous calls are owners of their own. After fork() the child may use none
+ * of the parent's handles, not even to free them: the runtime's threads did not come along.
  *
  * Texts are UTF-8, given by pointer and length; NUL bytes are part of the text. n_inputs may be 0, texts may be empty.
  * Offsets count bytes of the caller's text. Paths are bytes as the operating system takes them.
@@ -39,7 +40,7 @@
 #define ERNIE_CALL_INIT \
     { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 }, NULL }
 #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
-#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_GENERATION_INIT \
     { sizeof(struct ernie_generation), 0, 5, 1, 1.0f, 1.0f, 1.0f, 1.0f, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
 #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -120,6 +121,11 @@
  A bug in this library, caught before it reached the caller.
  */
 #define ERNIE_ERROR_INTERNAL 14
+
+/*
+ As many calls wait for the model as option `max_queue` allows; the same call may succeed later.
+ */
+#define ERNIE_ERROR_BUSY 15
 
 /*
  No messages.
@@ -1041,6 +1047,18 @@ typedef struct ernie_model_statistics {
      The most that they held.
      */
     uint64_t peak_cache_bytes;
+    /*
+     Texts that shared a run with those of other calls.
+     */
+    uint64_t n_joined_texts;
+    /*
+     Calls that wait for their turn now, and asynchronous ones that are under way.
+     */
+    uint64_t n_queued;
+    /*
+     The most that there were at a time.
+     */
+    uint64_t peak_queued;
 } ernie_model_statistics;
 
 /*
@@ -1191,6 +1209,15 @@ typedef struct ernie_generation {
     void *user;
 } ernie_generation;
 
+/*
+ Takes the end of an asynchronous call: `result` where it succeeded, with `status` NULL; else `status`, with `result` NULL. Both
+ belong to the function, which frees them. Called exactly once for each call that was accepted, by a thread of the library, maybe
+ before the function that made the call returns. It may make other calls, also on the same model, and free the model. While it
+ runs its thread makes no other calls: what takes long is done elsewhere. It must not throw an exception: one that leaves it
+ ends the program.
+ */
+typedef void (*ernie_done_fn)(void *user, struct ernie_status *status, struct ernie_result *result);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1278,8 +1305,8 @@ struct ernie_status *ernie_set_log_callback(ernie_log_fn callback,
 struct ernie_cancel *ernie_cancel_new(void);
 
 /*
- Ends the calls that have this handle, before their next run of the graph: of generation before the next word. Calls that begin
- later end at once; a call that has returned stays as it is. NULL is allowed. May be called from any thread at any time, also from a
+ Ends the calls that have this handle: those that wait for their turn at once (within milliseconds), the others before their next
+ run of the graph, of generation before the next word. Calls that begin later end at once; a call that has returned stays as it is. NULL is allowed. May be called from any thread at any time, also from a
  signal handler.
 
  # Safety
@@ -1296,7 +1323,7 @@ void ernie_cancel_signal(const struct ernie_cancel *cancel);
 int32_t ernie_cancel_is_signalled(const struct ernie_cancel *cancel);
 
 /*
- Frees a handle. NULL is allowed. Calls that were given it must have returned.
+ Frees a handle. NULL is allowed. Calls that were given it must have returned; asynchronous ones may be under way.
 
  # Safety
  - `cancel` is NULL or was not freed yet, and nobody uses it.
@@ -1333,6 +1360,10 @@ void ernie_options_free(struct ernie_options *options);
  - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
    is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
  - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
+ - `max_queue`: calls that may wait for the model at a time, asynchronous ones until they end: more are refused with
+   `ERNIE_ERROR_BUSY`; 0 (default) = any number; `max_wait_us`: microseconds that a run which is not full waits for texts of more callers; 0 (default) = it waits
+   only for callers that shared the run before it, a sixteenth of that run's time at most; `async_threads` (32): threads at
+   most that asynchronous calls are made in
  - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
    the model has
  - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`,
@@ -1959,6 +1990,41 @@ struct ernie_status *ernie_generate(const struct ernie_model *model,
                                     const struct ernie_call *call,
                                     const struct ernie_generation *generation,
                                     struct ernie_result **result);
+
+/*
+ `ernie_infer` in a thread of the library: returns at once, and `done` is given `user` and what `ernie_infer` would have given.
+
+ Texts and what `call` points to are copied before this returns; its `cancel` may be freed from then on, and ends the call as
+ long as it is there. The call is an owner of the model: `model` may be freed while it is under way. Calls that are under way at
+ the same time share runs of the graph; no more than option `async_threads` are begun at a time, the others follow in their
+ order. A program waits for the ends of its calls before it ends.
+
+ Errors, with which `done` is not called: `INVALID_ARGUMENT` (NULL, a call that is none), `INVALID_UTF8` (but for
+ `ERNIE_ERRORS_INPUT`), `BUSY` (as many calls are under way as option `max_queue` allows), `RUNTIME` (no thread can be had). Those of
+ `ernie_infer` are given to `done`.
+
+ # Safety
+ - As `ernie_encode`; `done` is NULL or may be called with `user` from any thread until it was.
+ */
+struct ernie_status *ernie_infer_async(const struct ernie_model *model,
+                                       const struct ernie_input *inputs,
+                                       size_t n_inputs,
+                                       const struct ernie_call *call,
+                                       ernie_done_fn done,
+                                       void *user);
+
+/*
+ `ernie_encode` in a thread of the library, as `ernie_infer_async` says.
+
+ # Safety
+ - As `ernie_infer_async`.
+ */
+struct ernie_status *ernie_encode_async(const struct ernie_model *model,
+                                        const struct ernie_input *inputs,
+                                        size_t n_inputs,
+                                        const struct ernie_call *call,
+                                        ernie_done_fn done,
+                                        void *user);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,7 +5,7 @@
 // Generated, TensorView and the string_views in them) point into the Result they came from and live as long as it.
 //
 // Threads: const member functions of Model, Tokenizer, Result and Cancel may be called from any number of threads at
-// once.
+// once; what is told of an asynchronous call is told by a thread of the library.
 #ifndef ERNIE_HPP
 #define ERNIE_HPP
 
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <future>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -46,6 +47,7 @@ enum class Code : std::int32_t {
     OutOfMemory = ERNIE_ERROR_OUT_OF_MEMORY,
     Cancelled = ERNIE_ERROR_CANCELLED,
     Internal = ERNIE_ERROR_INTERNAL,
+    Busy = ERNIE_ERROR_BUSY,
 };
 
 /// A failed call: what() says what is wrong and where.
@@ -759,6 +761,10 @@ class Tokenizer {
     detail::Handle<ernie_tokenizer> handle_;
 };
 
+/// Takes the end of an asynchronous call: a future that is ready, whose get() gives the result or throws what the call
+/// would have thrown. What the function itself throws ends the program, as in a std::thread.
+using DoneFunction = std::function<void(std::future<Result>)>;
+
 /// A model, ready to run. Copies share it.
 class Model {
   public:
@@ -846,6 +852,24 @@ class Model {
     [[nodiscard]] Result infer(const Inputs &inputs, const Call &call = Call()) const {
         return run(ernie_infer, inputs, call);
     }
+    /// infer() in a thread of the library: the future gets what it gives or throws. Texts are copied; the model and the
+    /// Cancel of the call may go meanwhile. A call that is refused (Code::Busy) throws here. Wait for the end of calls
+    /// before main ends.
+    [[nodiscard]] std::future<Result> infer_async(const Inputs &inputs, const Call &call = Call()) const {
+        return start(ernie_infer_async, inputs, call);
+    }
+    /// The same; `done` is called once, by that thread, unless this throws.
+    void infer_async(const Inputs &inputs, const Call &call, DoneFunction done) const {
+        start(ernie_infer_async, inputs, call, std::move(done));
+    }
+    /// encode() in a thread of the library, as infer_async().
+    [[nodiscard]] std::future<Result> encode_async(const Inputs &inputs, const Call &call = Call()) const {
+        return start(ernie_encode_async, inputs, call);
+    }
+    /// The same; `done` is called once, by that thread, unless this throws.
+    void encode_async(const Inputs &inputs, const Call &call, DoneFunction done) const {
+        start(ernie_encode_async, inputs, call, std::move(done));
+    }
     /// Texts that the model writes for sources: generated(i).
     [[nodiscard]] Result generate(const Inputs &inputs, const Call &call = Call(),
                                   const Generation &generation = Generation()) const {
@@ -920,6 +944,44 @@ class Model {
         ernie_result *raw = nullptr;
         detail::check(call_c(handle_.get(), inputs.raw(), inputs.size(), call.raw(), &raw));
         return Result(raw);
+    }
+
+    template <typename Function>
+    [[nodiscard]] std::future<Result> start(Function call_c, const Inputs &inputs, const Call &call) const {
+        auto promise = std::make_unique<std::promise<Result>>();
+        std::future<Result> future = promise->get_future();
+        detail::check(call_c(handle_.get(), inputs.raw(), inputs.size(), call.raw(), fulfil, promise.get()));
+        // It is the call's now, and may be gone.
+        static_cast<void>(promise.release());
+        return future;
+    }
+    template <typename Function>
+    void start(Function call_c, const Inputs &inputs, const Call &call, DoneFunction &&done) const {
+        if (!done) {
+            throw Error(Code::InvalidArgument, "done is empty");
+        }
+        auto owned = std::make_unique<DoneFunction>(std::move(done));
+        detail::check(call_c(handle_.get(), inputs.raw(), inputs.size(), call.raw(), tell, owned.get()));
+        static_cast<void>(owned.release());
+    }
+    static void settle(std::promise<Result> &promise, ernie_status *status, ernie_result *result) {
+        try {
+            Result owned(result);
+            detail::check(status);
+            promise.set_value(std::move(owned));
+        } catch (...) {
+            promise.set_exception(std::current_exception());
+        }
+    }
+    static void fulfil(void *user, ernie_status *status, ernie_result *result) noexcept {
+        const std::unique_ptr<std::promise<Result>> promise(static_cast<std::promise<Result> *>(user));
+        settle(*promise, status, result);
+    }
+    static void tell(void *user, ernie_status *status, ernie_result *result) noexcept {
+        const std::unique_ptr<DoneFunction> done(static_cast<DoneFunction *>(user));
+        std::promise<Result> promise;
+        settle(promise, status, result);
+        (*done)(promise.get_future());
     }
 
     detail::Handle<ernie_model> handle_;

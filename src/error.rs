@@ -100,6 +100,14 @@ pub enum Error {
     /// Memory could not be had.
     #[error("out of memory")]
     OutOfMemory,
+    /// Too many callers wait for the model already; the same call may succeed later.
+    #[error("the model is busy: {n_waiting} calls wait for it, option max_queue allows {limit}")]
+    Busy {
+        /// Calls that wait.
+        n_waiting: usize,
+        /// As many as may.
+        limit: usize,
+    },
     /// The caller cancelled the call.
     #[error("cancelled")]
     Cancelled,

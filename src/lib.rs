@@ -2,7 +2,7 @@
 //!
 //! The modules, in the order the data meets them: [`model_dir`] looks at a directory, `checkpoint` reads its weights,
 //! `graph` builds a graph for them or looks at the one that is there, [`tokenize`] turns texts into ids, `batch` into
-//! rows, `session` runs them in ONNX Runtime, `heads` make answers; [`pipeline`] wires them. [`options`],
+//! rows, `session` runs them in ONNX Runtime, `scheduler` those of several threads together, `heads` make answers; [`pipeline`] wires them. [`options`],
 //! [`architecture`], `weights`, [`tensor`] and [`error`] are the plain data between them. `capi` is the C interface of
 //! `libernie.so`.
 //!
@@ -19,6 +19,7 @@
 pub mod architecture;
 mod batch;
 mod bounded_file;
+mod cancel;
 pub mod capi;
 mod checkpoint;
 pub mod error;
@@ -34,10 +35,12 @@ pub mod model_dir;
 pub mod options;
 mod panics;
 pub mod pipeline;
+mod scheduler;
 mod session;
 pub mod tensor;
 pub mod tokenize;
 mod weights;
 mod wire;
+mod workers;
 
 pub use session::runtime;

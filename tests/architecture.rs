@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("wire", &[]),
     ("panics", &[]),
+    ("cancel", &[]),
+    ("workers", &["error"]),
     ("architecture", &[]),
     ("mapped_file", &["error"]),
     ("bounded_file", &["error"]),
@@ -34,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("graph", &["error", "tensor", "wire", "architecture", "mapped_file", "kernels"]),
     ("batch", &["options", "architecture", "tokenize"]),
     ("session", &["error", "options", "panics", "tensor", "weights", "kernels"]),
+    ("scheduler", &["error", "cancel"]),
     ("heads", &["error", "options", "kernels"]),
     ("generate", &["error", "kernels"]),
     (
@@ -52,12 +55,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "graph",
             "batch",
             "session",
+            "cancel",
+            "scheduler",
             "heads",
             "kernels",
             "generate",
         ],
     ),
-    ("capi", &["error", "options", "panics", "tensor", "model_dir", "tokenize", "pipeline", "runtime"]),
+    ("capi", &["error", "options", "panics", "tensor", "model_dir", "tokenize", "pipeline", "runtime", "workers"]),
     ("fuzz", &["error", "mapped_file", "model_dir", "checkpoint", "tokenize", "graph", "heads"]),
 ];
 

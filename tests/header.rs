@@ -31,6 +31,7 @@ fn generate(root: &Path) -> String {
         "vectors",
         "generated",
         "generate",
+        "asynchronous",
     ] {
         builder = builder.with_src(root.join(format!("src/capi/{file}.rs")));
     }
@@ -58,7 +59,7 @@ fn initialisers() -> String {
      #define ERNIE_CALL_INIT \\\n    \
      { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 }, NULL }\n\
      #define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }\n\
-     #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
+     #define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\
      #define ERNIE_GENERATION_INIT \\\n    \
      { sizeof(struct ernie_generation), 0, 5, 1, 1.0f, 1.0f, 1.0f, 1.0f, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }\n\
      #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }\n\

@@ -14,12 +14,42 @@ fn resident_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Both in one test: another thread's memory would be measured too.
+/// All in one test: another thread's memory would be measured too.
 #[test]
 fn memory_is_steady_under_load_and_over_opening() {
     under_load();
     over_opening();
     over_tasks();
+    over_callers();
+}
+
+/// Many callers at the same time, and threads that come and go.
+fn over_callers() {
+    let model = Model::open(&support::root().join("models/demo"), &Options::default()).unwrap();
+    let words = "房间很干净，服务也好，下次还会再来。".repeat(3);
+    let chars: Vec<usize> = words.char_indices().map(|(at, _)| at).collect();
+    let load = |n_rounds: usize| {
+        for _ in 0..n_rounds {
+            std::thread::scope(|scope| {
+                for thread in 0..16 {
+                    let (model, words, chars) = (&model, &words, &chars);
+                    scope.spawn(move || {
+                        for call in 0..20 {
+                            let text = &words[..chars[(call * 37 + thread * 61) % chars.len()]];
+                            model.infer(&[Input { text, pair: None }], &Call::default()).unwrap();
+                        }
+                    });
+                }
+            });
+        }
+        assert_eq!(model.stats().n_queued, 0);
+    };
+    load(30);
+    let before = resident_kib();
+    load(60);
+    let after = resident_kib();
+    assert!(after < before + 4 * 1024, "{before} KiB grew to {after} KiB");
+    assert!(model.stats().n_joined_texts > 0);
 }
 
 fn over_tasks() {

@@ -25,6 +25,17 @@ pub(crate) struct Budget {
     pub(crate) max_tokens: usize,
 }
 
+impl Budget {
+    /// Whether so many texts, of so many tokens together, the longest of `longest`, may share a run.
+    pub(crate) fn holds(&self, n_texts: usize, n_tokens: usize, longest: usize) -> bool {
+        let n_slots = n_texts.saturating_mul(longest.next_multiple_of(ROW_QUANTUM));
+        // Attention over rows that are mostly empty would cost more than another run.
+        n_texts <= self.max_texts
+            && n_tokens <= self.max_tokens
+            && n_slots <= self.max_tokens.saturating_mul(2).max(n_texts * ROW_QUANTUM)
+    }
+}
+
 /// Where a text lies in its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
@@ -50,12 +61,7 @@ pub(crate) struct PackedRun {
 impl PackedRun {
     /// Whether a text of `n_tokens`, no shorter than those here, may join.
     fn takes(&self, n_tokens: usize, budget: &Budget) -> bool {
-        let n_texts = self.texts.len() + 1;
-        let n_slots = n_texts.saturating_mul(n_tokens.next_multiple_of(ROW_QUANTUM));
-        // Attention over rows that are mostly empty would cost more than another run.
-        n_texts <= budget.max_texts
-            && self.n_tokens.saturating_add(n_tokens) <= budget.max_tokens
-            && n_slots <= budget.max_tokens.saturating_mul(2).max(n_texts * ROW_QUANTUM)
+        budget.holds(self.texts.len() + 1, self.n_tokens.saturating_add(n_tokens), n_tokens)
     }
 
     fn push(&mut self, index: usize, n_tokens: usize) {
@@ -150,6 +156,17 @@ impl PackedRows {
         rows
     }
 
+    /// The numbers of token `at` of the flat list.
+    fn token(&self, at: usize) -> Token {
+        Token {
+            id: self.input_ids[at],
+            type_id: self.token_type_ids[at],
+            position: self.position_ids[at],
+            task_id: self.task_type_ids[at],
+            is_masked: self.attention_mask[self.slots[at] as usize] == 0,
+        }
+    }
+
     /// Lays out encodings by the rules of `architecture`.
     pub(crate) fn of_encodings(
         run: &PackedRun,
@@ -170,6 +187,25 @@ impl PackedRows {
             }
         })
     }
+}
+
+/// Several runs as one: their texts one after another, [`Placed::index`] counting through all of them. What was made of each text
+/// alone stays as it is, what tells where it lies is made anew.
+pub(crate) fn join(parts: &[(&PackedRun, &PackedRows)]) -> (PackedRun, PackedRows) {
+    let mut run = PackedRun::default();
+    // Of each text, the rows that it lies in, and its first token there.
+    let mut sources = Vec::new();
+    for (part, rows) in parts {
+        for text in &part.texts {
+            run.push(sources.len(), text.n_tokens);
+            sources.push((*rows, text.first_token));
+        }
+    }
+    let rows = PackedRows::new(&run, |text, number| {
+        let (rows, first_token) = sources[text.index];
+        rows.token(first_token + number)
+    });
+    (run, rows)
 }
 
 #[cfg(test)]
@@ -211,6 +247,30 @@ mod tests {
                 }
                 prop_assert_eq!(rows.attention_mask.iter().filter(|m| **m >= 0).count(), run.n_tokens);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joined_runs_are_the_run_of_all_their_texts(lengths in proptest::collection::vec(1usize..100, 1..20)) {
+            let token = |text: usize, number: usize| Token {
+                id: (text * 1000 + number) as i64,
+                type_id: (text % 2) as i64,
+                position: number as i64 + 2,
+                task_id: 3,
+                is_masked: (text + number).is_multiple_of(7),
+            };
+            let budget = Budget { max_texts: 3, max_tokens: 150 };
+            let runs = pack(&lengths, &budget);
+            let rows: Vec<PackedRows> =
+                runs.iter().map(|run| PackedRows::new(run, |text, number| token(text.index, number))).collect();
+            let parts: Vec<_> = runs.iter().zip(&rows).collect();
+            let (run, rows) = join(&parts);
+            let order: Vec<usize> = runs.iter().flat_map(|run| run.texts.iter().map(|text| text.index)).collect();
+            let mut whole = PackedRun::default();
+            order.iter().enumerate().for_each(|(place, index)| whole.push(place, lengths[*index]));
+            prop_assert_eq!(&rows, &PackedRows::new(&whole, |text, number| token(order[text.index], number)));
+            prop_assert_eq!(run, whole);
         }
     }
 

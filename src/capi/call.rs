@@ -7,7 +7,7 @@ use super::cancel::ernie_cancel;
 use super::input::ernie_str;
 use crate::error::{Error, Result};
 use crate::options::Problem;
-use crate::pipeline::{AnswerSpan, Call, NoAnswer, Normalize, Pooling, Schema, SchemaLanguage, Tags, Words};
+use crate::pipeline::{Admission, AnswerSpan, Call, NoAnswer, Normalize, Pooling, Schema, SchemaLanguage, Tags, Words};
 use crate::tokenize::{SpecialTokensInText, Truncation};
 
 /// The model's own pooler where it has one, else the first token.
@@ -243,6 +243,7 @@ pub(super) unsafe fn read_with_errors(call: *const ernie_call) -> Result<(Call, 
         schema,
         // SAFETY: NULL or live, by the caller's obligation.
         cancel: unsafe { call.cancel.as_ref() }.map(|handle| Arc::clone(&handle.cancel)),
+        admission: Admission::Limited,
     };
     Ok((read, errors))
 }

@@ -17,8 +17,8 @@ pub extern "C" fn ernie_cancel_new() -> *mut ernie_cancel {
     infallible(std::ptr::null_mut(), || Box::into_raw(Box::new(ernie_cancel { cancel: Arc::default() })))
 }
 
-/// Ends the calls that have this handle, before their next run of the graph: of generation before the next word. Calls that begin
-/// later end at once; a call that has returned stays as it is. NULL is allowed. May be called from any thread at any time, also from a
+/// Ends the calls that have this handle: those that wait for their turn at once (within milliseconds), the others before their next
+/// run of the graph, of generation before the next word. Calls that begin later end at once; a call that has returned stays as it is. NULL is allowed. May be called from any thread at any time, also from a
 /// signal handler.
 ///
 /// # Safety
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn ernie_cancel_is_signalled(cancel: *const ernie_cancel) 
     unsafe { cancel.as_ref() }.map_or(0, |cancel| i32::from(cancel.cancel.is_signalled()))
 }
 
-/// Frees a handle. NULL is allowed. Calls that were given it must have returned.
+/// Frees a handle. NULL is allowed. Calls that were given it must have returned; asynchronous ones may be under way.
 ///
 /// # Safety
 /// - `cancel` is NULL or was not freed yet, and nobody uses it.

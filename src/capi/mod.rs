@@ -8,6 +8,7 @@
 
 #![expect(non_camel_case_types, reason = "types are spelled as in C")]
 
+pub mod asynchronous;
 pub mod boundary;
 pub mod call;
 pub mod cancel;

@@ -13,6 +13,7 @@ use super::tensor::{self, ernie_tensor};
 use super::tokenizer::ernie_tokenizer;
 use crate::error::Result;
 use crate::pipeline::{Call, Input, Model, Output};
+use crate::workers::Workers;
 
 /// A model, ready to run. `const` functions may be called from any number of threads at the same time.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct ernie_model {
     provider: CString,
     tokenizer: Option<CString>,
     labels: Vec<CString>,
+    /// Those that make asynchronous calls.
+    pub(super) workers: Workers,
 }
 
 /// What a model is. Set `struct_size` before asking. Strings live as long as the model; 0 and NULL mean unknown or
@@ -79,6 +82,12 @@ pub struct ernie_model_statistics {
     pub cache_bytes: u64,
     /// The most that they held.
     pub peak_cache_bytes: u64,
+    /// Texts that shared a run with those of other calls.
+    pub n_joined_texts: u64,
+    /// Calls that wait for their turn now, and asynchronous ones that are under way.
+    pub n_queued: u64,
+    /// The most that there were at a time.
+    pub peak_queued: u64,
 }
 
 impl ernie_model {
@@ -89,6 +98,7 @@ impl ernie_model {
             task: c_string(model.task().name()),
             provider: c_string(model.options().provider.name()),
             tokenizer: model.tokenizer().ok().map(|tokenizer| c_string(tokenizer.scheme().name())),
+            workers: Workers::new(model.options().async_threads),
             labels: spec.labels.iter().map(|label| c_string(label)).collect(),
             model,
         }
@@ -226,6 +236,9 @@ pub unsafe extern "C" fn ernie_model_stats(
             n_new_tokens: stats.n_new_tokens,
             cache_bytes: stats.cache_bytes,
             peak_cache_bytes: stats.peak_cache_bytes,
+            n_joined_texts: stats.n_joined_texts,
+            n_queued: stats.n_queued,
+            peak_queued: stats.peak_queued,
         };
         // SAFETY: the caller's obligation.
         unsafe { boundary::sized_output(statistics, filled, "statistics") }
@@ -298,9 +311,9 @@ pub unsafe extern "C" fn ernie_infer(
 }
 
 /// What answers texts, of which one that is none fails all.
-type Work = fn(&Model, &[Input<'_>], &Call) -> Result<Output>;
+pub(super) type Work = fn(&Model, &[Input<'_>], &Call) -> Result<Output>;
 /// What answers those of the texts that can be answered.
-type WorkEach = fn(&Model, Vec<Result<Input<'_>>>, &Call) -> Result<Output>;
+pub(super) type WorkEach = fn(&Model, Vec<Result<Input<'_>>>, &Call) -> Result<Output>;
 
 /// The result of a call on texts.
 ///

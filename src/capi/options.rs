@@ -56,6 +56,10 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
 ///   is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
+/// - `max_queue`: calls that may wait for the model at a time, asynchronous ones until they end: more are refused with
+///   `ERNIE_ERROR_BUSY`; 0 (default) = any number; `max_wait_us`: microseconds that a run which is not full waits for texts of more callers; 0 (default) = it waits
+///   only for callers that shared the run before it, a sixteenth of that run's time at most; `async_threads` (32): threads at
+///   most that asynchronous calls are made in
 /// - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
 ///   the model has
 /// - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`,

@@ -36,6 +36,8 @@ pub const ERNIE_ERROR_OUT_OF_MEMORY: i32 = 12;
 pub const ERNIE_ERROR_CANCELLED: i32 = 13;
 /// A bug in this library, caught before it reached the caller.
 pub const ERNIE_ERROR_INTERNAL: i32 = 14;
+/// As many calls wait for the model as option `max_queue` allows; the same call may succeed later.
+pub const ERNIE_ERROR_BUSY: i32 = 15;
 
 /// What a failed call returns: a code and a message. NULL is success. The caller frees it.
 #[derive(Debug)]
@@ -64,6 +66,7 @@ pub(super) fn code_of(error: &Error) -> i32 {
         Error::OutOfMemory => ERNIE_ERROR_OUT_OF_MEMORY,
         Error::Cancelled => ERNIE_ERROR_CANCELLED,
         Error::Internal(_) => ERNIE_ERROR_INTERNAL,
+        Error::Busy { .. } => ERNIE_ERROR_BUSY,
     }
 }
 
@@ -126,6 +129,7 @@ pub extern "C" fn ernie_status_code_name(code: i32) -> *const c_char {
         ERNIE_ERROR_OUT_OF_MEMORY => c"OUT_OF_MEMORY",
         ERNIE_ERROR_CANCELLED => c"CANCELLED",
         ERNIE_ERROR_INTERNAL => c"INTERNAL",
+        ERNIE_ERROR_BUSY => c"BUSY",
         _ => c"UNKNOWN",
     };
     name.as_ptr()
@@ -155,8 +159,8 @@ mod tests {
             // SAFETY: names are static strings.
             unsafe { CStr::from_ptr(ernie_status_code_name(code)) }.to_owned()
         };
-        let names: std::collections::HashSet<CString> = (0..=ERNIE_ERROR_INTERNAL).map(name).collect();
-        assert_eq!(names.len(), 15);
+        let names: std::collections::HashSet<CString> = (0..=ERNIE_ERROR_BUSY).map(name).collect();
+        assert_eq!(names.len(), 16);
         assert!(!names.contains(c"UNKNOWN") && name(-1).as_c_str() == c"UNKNOWN");
     }
 

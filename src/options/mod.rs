@@ -2,6 +2,8 @@
 //!
 //! In: text keys and values. Out: checked [`Options`]. An unknown key or value is an error that lists what exists.
 
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Spinning, Task};
@@ -38,6 +40,13 @@ pub struct Options {
     pub max_rows: usize,
     /// Tokens in one run at most, padding included; a longer text runs alone. Key `max_batch_tokens`, default 1024.
     pub max_batch_tokens: usize,
+    /// Calls that may wait for the model at a time, asynchronous ones until they end; more are refused. Key `max_queue`; 0 (default) = any number.
+    pub max_queue: Option<usize>,
+    /// Microseconds that a run which is not full waits for texts of more callers. Key `max_wait_us`; 0 (default) = it waits only for those that shared
+    /// the run before it, a sixteenth of that run's time at most.
+    pub max_wait_us: u64,
+    /// Threads at most that asynchronous calls of a model are made in. Key `async_threads`, default 32.
+    pub async_threads: usize,
     /// Tokens of a text or pair at most, special tokens included. Key `max_tokens`; 0 (default) = what the model has.
     pub max_tokens: Option<usize>,
     /// What happens to longer texts. Key `truncation`: `auto` (default: windows for reading comprehension and extraction,
@@ -100,6 +109,9 @@ impl Default for Options {
             profile: None,
             max_rows: 32,
             max_batch_tokens: 1024,
+            max_queue: None,
+            max_wait_us: 0,
+            async_threads: 32,
             max_tokens: None,
             truncation: None,
             doc_stride: None,
@@ -136,6 +148,12 @@ pub const KEYS: &[(&str, &str)] = &[
     ("precision", "auto (as stored), f32, f16, bf16 or int8"),
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
+    ("max_queue", "calls that may wait at a time; 0 = any number"),
+    (
+        "max_wait_us",
+        "microseconds that a run waits for more callers, 10000000 at most; 0 = only for those who come back",
+    ),
+    ("async_threads", "threads of asynchronous calls at most, from 1 to 4096"),
     ("max_tokens", "tokens of a text at most, special tokens included; 0 = what the model has"),
     ("truncation", "auto, truncate, error, longest_first, only_first, only_second or windows"),
     (
@@ -187,6 +205,9 @@ impl Options {
             "profile" => set_text(value, &mut self.profile),
             "max_rows" => parse(value, |n| *n > 0, &mut self.max_rows),
             "max_batch_tokens" => parse(value, |n| *n > 0, &mut self.max_batch_tokens),
+            "max_queue" => parse_or_none(value, &mut self.max_queue),
+            "max_wait_us" => parse(value, |n| *n <= 10_000_000, &mut self.max_wait_us),
+            "async_threads" => parse(value, |n| (1..=4096).contains(n), &mut self.async_threads),
             "max_tokens" => parse_or_none(value, &mut self.max_tokens),
             "truncation" => {
                 let values = [
@@ -307,73 +328,4 @@ fn parse_bindings(value: &str) -> Option<Bindings> {
             (!role.is_empty() && !name.is_empty()).then(|| (role.trim().to_owned(), name.trim().to_owned()))
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_list_of_keys() {
-        let error = Options::default().set("thread", "1").unwrap_err().to_string();
-        assert!(error.contains("\"thread\"") && error.contains("threads") && error.contains("outputs"), "{error}");
-    }
-
-    #[test]
-    fn a_bad_value_is_refused_and_changes_nothing() {
-        let mut options = Options::default();
-        for (key, value) in [
-            ("threads", "-1"),
-            ("max_rows", "0"),
-            ("provider", "gpu"),
-            ("inputs", "a"),
-            ("device_id", "-2"),
-            ("graph", ""),
-            ("graph", "../a.onnx"),
-        ] {
-            assert!(matches!(options.set(key, value), Err(Error::InvalidArgument(_))), "{key}={value}");
-        }
-        assert_eq!(options.max_rows, 32);
-    }
-
-    #[test]
-    fn every_listed_key_can_be_set() {
-        let mut options = Options::default();
-        for (key, value) in [
-            ("provider", "cuda"),
-            ("device_id", "1"),
-            ("threads", "2"),
-            ("spinning", "on"),
-            ("prepacking", "off"),
-            ("arena", "shrink"),
-            ("profile", "/tmp/profile"),
-            ("precision", "f16"),
-            ("weights", "../a/ckpt.bin"),
-            ("labels", "label_map.json"),
-            ("average_layers", "4"),
-            ("attention_mask", "all"),
-            ("max_rows", "4"),
-            ("max_batch_tokens", "99"),
-            ("max_tokens", "12"),
-            ("truncation", "error"),
-            ("doc_stride", "64"),
-            ("seed_truncate_to", "64"),
-            ("special_tokens", "plain"),
-            ("tokenizer", "bert"),
-            ("lowercase", "off"),
-            ("mask_token", "none"),
-            ("attention_token", "[ATTN]"),
-            ("target_type_id", "1"),
-            ("task", "tensors"),
-            ("problem", "regression"),
-            ("graph", "a.onnx"),
-            ("inputs", "input_ids=x"),
-            ("outputs", "logits=y"),
-        ] {
-            options.set(key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
-            assert!(KEYS.iter().any(|(k, _)| *k == key));
-        }
-        assert_eq!(options.inputs, [("input_ids".to_owned(), "x".to_owned())]);
-        assert_eq!(options.max_tokens, Some(12));
-    }
 }

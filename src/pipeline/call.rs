@@ -1,14 +1,15 @@
 //! What a call takes and gives, in plain data.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generate::Finish;
 use crate::heads::Item;
 use crate::heads::embed::{Normalize, Pooling};
 use crate::heads::schema::Schema;
 use crate::options::Problem;
+use crate::scheduler::{Admission, Caller};
 use crate::tensor::{Matrix, Tensor};
 use crate::tokenize::{Encoding, SpecialTokensInText, Truncation};
 
@@ -130,6 +131,8 @@ pub struct Call {
     pub schema_language: SchemaLanguage,
     /// By what another thread ends the call.
     pub cancel: Option<Arc<Cancel>>,
+    /// Whether the call may be refused because too many wait already.
+    pub admission: Admission,
 }
 
 impl Call {
@@ -137,22 +140,10 @@ impl Call {
     pub(super) fn check_cancelled(&self) -> Result<()> {
         if self.cancel.as_ref().is_some_and(|cancel| cancel.is_signalled()) { Err(Error::Cancelled) } else { Ok(()) }
     }
-}
 
-/// Ends calls that were given it, before their next run of the graph. Once signalled it stays so.
-#[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
-
-impl Cancel {
-    /// Ends the calls.
-    pub fn signal(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether it was signalled.
-    #[must_use]
-    pub fn is_signalled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// How the call waits for its next run, after so many.
+    pub(super) fn caller(&self, n_runs: usize) -> Caller<'_> {
+        Caller { cancel: self.cancel.as_deref(), admission: self.admission }.after(n_runs)
     }
 }
 
@@ -206,6 +197,12 @@ pub struct Stats {
     pub run_time_ns: u64,
     /// Tokens that were written, of all hypotheses.
     pub n_new_tokens: u64,
+    /// Texts that shared a run with those of other calls.
+    pub n_joined_texts: u64,
+    /// Calls that wait for their turn now.
+    pub n_queued: u64,
+    /// The most that waited at a time.
+    pub peak_queued: u64,
     /// Bytes of keys and values that calls hold now.
     pub cache_bytes: u64,
     /// The most that they held.

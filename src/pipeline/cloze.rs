@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::encodings::of_input;
 use super::forward::{Predicted, Wanted};
-use super::{Call, Input, Item, Model, Output, windows};
+use super::{Admission, Call, Input, Item, Model, Output, windows};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
 use crate::heads::fill_mask::{Place, candidate, top};
@@ -112,7 +112,7 @@ impl Model {
             lengths.iter().map(move |n_tokens| Longer { input, group, mask, n_tokens: *n_tokens })
         });
         let all: Vec<Longer> = all.collect();
-        let call = Call { with_raw_outputs: false, ..call.clone() };
+        let call = Call { with_raw_outputs: false, admission: Admission::Granted, ..call.clone() };
         // So many at a time as take little memory.
         for asked in all.chunks(LONGER_AT_A_TIME) {
             let wide = |longer: &Longer| widen(&encodings[longer.mask.encoding], longer.mask.token, longer.n_tokens);

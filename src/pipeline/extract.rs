@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use super::encodings::of_input;
 use super::findings::{Probabilities, findings};
 use super::forward::Wanted;
-use super::{Call, Input, Item, Model, Output, Schema, SchemaLanguage, windows};
+use super::{Admission, Call, Input, Item, Model, Output, Schema, SchemaLanguage, windows};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
 use crate::tokenize::{EncodeOptions, Encoding, Pieces, Texts, Truncation};
@@ -62,12 +62,15 @@ impl Model {
             }
             texts.push(self.tokenizer()?.cut(input.text, special)?);
         }
+        let mut call = call.clone();
         let mut found: Vec<Vec<Item>> = vec![Vec::new(); inputs.len()];
         let (mut first_prompts, mut n_found) = (Vec::new(), 0);
         let deepest = schema.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
         for depth in 0..=deepest {
-            let (wishes, requests) = wishes(&schema, depth, &found, call)?;
-            let (answers, encodings) = self.ask(&requests, inputs, &texts, call, &options)?;
+            let (wishes, requests) = wishes(&schema, depth, &found, &call)?;
+            let (answers, encodings) = self.ask(&requests, inputs, &texts, &call, &options)?;
+            // What follows from findings is part of a call that was let in.
+            call.admission = Admission::Granted;
             if depth == 0 {
                 first_prompts = of_first_prompts(&requests, encodings);
             }

@@ -86,7 +86,7 @@ impl Model {
                     true => Wanted { tokens: true, words: Predicted::Reference },
                     false => wanted,
                 };
-                self.forward_packed(encodings, network, wanted, &mut collect)
+                self.forward_packed(encodings, call, network, wanted, &mut collect)
             }
         }
     }

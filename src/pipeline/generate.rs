@@ -135,7 +135,7 @@ impl Model {
         room: &Room,
         mut on_text: Option<&mut OnText<'_>>,
     ) -> Result<Output> {
-        let mut group = Group::new(self, settings, room)?;
+        let mut group = Group::new(self, call, settings, room)?;
         let mut waiting = sources(&encodings, settings.source_padding);
         let mut generated: Vec<Vec<Generated>> = vec![Vec::new(); n_inputs];
         while !(group.is_empty() && waiting.is_empty()) {
@@ -177,6 +177,9 @@ fn sources(encodings: &[Encoding], padding: SourcePadding) -> VecDeque<Encoding>
 /// Texts that are written together, a word at a time, over one cache.
 struct Group<'a> {
     model: &'a Model,
+    call: &'a Call,
+    /// How often sources were read.
+    n_runs: usize,
     network: &'a NetworkLayout,
     generator: &'a Generator,
     tokenizer: &'a Tokenizer,
@@ -188,10 +191,12 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(model: &'a Model, settings: &'a Generation, room: &Room) -> Result<Self> {
+    fn new(model: &'a Model, call: &'a Call, settings: &'a Generation, room: &Room) -> Result<Self> {
         let (network, generator) = model.generator()?;
         Ok(Self {
             model,
+            call,
+            n_runs: 0,
             network,
             generator,
             tokenizer: model.tokenizer()?,
@@ -216,7 +221,9 @@ impl<'a> Group<'a> {
 
     /// Reads sources, whose texts are written from now on.
     fn join(&mut self, sources: Vec<Encoding>) -> Result<()> {
-        let entries = self.generator.read_sources(self.model, self.network, &sources, &mut self.cache)?;
+        let caller = self.call.caller(self.n_runs);
+        let entries = self.generator.read_sources(self.model, self.network, &sources, &mut self.cache, caller)?;
+        self.n_runs += 1;
         for (source, entries) in sources.into_iter().zip(entries) {
             let Generator { start, end, n_words, .. } = *self.generator;
             let search = Search::new(self.settings, end, self.max_new_tokens, n_words);
@@ -231,7 +238,8 @@ impl<'a> Group<'a> {
     fn write(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<(usize, Vec<Generated>)>> {
         let rows: Vec<StepRow<'_>> = self.texts.iter().flat_map(Writing::rows).collect();
         let n_rows = rows.len();
-        self.generator.step(self.model, self.network, &rows, &self.cache, &mut self.step)?;
+        let caller = self.call.caller(self.n_runs);
+        self.generator.step(self.model, self.network, &rows, &self.cache, &mut self.step, caller)?;
         let entries = self.cache.take(n_rows)?;
         for (entry, numbers) in entries.iter().zip(self.step.entries.chunks_exact(self.generator.entry_size)) {
             self.cache.write(*entry, 0, numbers);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::network::Loaded;
 use super::packed::{RowShapes, row_inputs, taken};
+use super::queue::Queue;
 use super::{Model, NetworkLayout};
 use crate::architecture::Head;
 use crate::batch::rows::{PackedRows, pack};
@@ -15,6 +16,7 @@ use crate::graph::generator::layer_size;
 use crate::graph::network::BuiltGraph;
 use crate::model_dir::ModelSpec;
 use crate::options::{Options, Spinning};
+use crate::scheduler::Caller;
 use crate::session::Session;
 use crate::tensor::{TensorDataRef, TensorView};
 use crate::tokenize::{Encoding, Tokenizer};
@@ -26,7 +28,9 @@ const TOKENS_OF_A_ROW: usize = 2;
 #[derive(Debug)]
 pub(super) struct Generator {
     source: Session,
+    source_queue: Queue,
     step: Session,
+    step_queue: Queue,
     /// What is fed before the first word.
     pub(super) start: i64,
     /// What ends a text.
@@ -74,6 +78,7 @@ impl Generator {
         tokenizer: &std::result::Result<Arc<Tokenizer>, String>,
         path: &Path,
         options: &Options,
+        queue: &Queue,
     ) -> Result<Option<Self>> {
         let architecture = &loaded.architecture;
         let (Head::Generator, Ok(tokenizer)) = (architecture.head, tokenizer) else { return Ok(None) };
@@ -103,7 +108,9 @@ impl Generator {
         let layer_size = layer_size(architecture);
         Ok(Some(Self {
             source: open(loaded.build_source(), "source")?,
+            source_queue: queue.beside(options),
             step: open(loaded.build_step(), "step")?,
+            step_queue: queue.beside(options),
             start,
             end,
             attention_token,
@@ -125,10 +132,11 @@ impl Generator {
         network: &NetworkLayout,
         sources: &[Encoding],
         cache: &mut Cache,
+        caller: Caller<'_>,
     ) -> Result<Vec<Vec<usize>>> {
         let lengths: Vec<usize> = sources.iter().map(Encoding::len).collect();
         let mut entries = vec![Vec::new(); sources.len()];
-        for run in pack(&lengths, &network.budget) {
+        for (number, run) in pack(&lengths, &network.budget).into_iter().enumerate() {
             let architecture = network.architecture();
             let rows = PackedRows::of_encodings(&run, sources, architecture, model.options().attention_mask);
             let shapes = RowShapes::of(&run);
@@ -136,18 +144,18 @@ impl Generator {
             for text in &run.texts {
                 entries[text.index] = cache.take(text.n_tokens)?;
             }
-            model.timed(|| {
-                self.source.run_reading(&views, |outputs| {
-                    for text in &run.texts {
-                        for (number, entry) in entries[text.index].iter().enumerate() {
-                            self.parts_of(outputs, text.first_token + number, |begin, part| {
-                                cache.write(*entry, begin, part);
-                            })?;
-                        }
+            let mut keep = |outputs: &[&[f32]]| {
+                for text in &run.texts {
+                    for (number, entry) in entries[text.index].iter().enumerate() {
+                        self.parts_of(outputs, text.first_token + number, |begin, part| {
+                            cache.write(*entry, begin, part);
+                        })?;
                     }
-                    Ok(())
-                })
-            })?;
+                }
+                Ok(())
+            };
+            let caller = caller.after(number);
+            self.source_queue.scheduler.alone(caller, || model.timed(|| self.source.run_reading(&views, &mut keep)))?;
             model.count(run.texts.len(), run.n_tokens, 0);
         }
         Ok(entries)
@@ -164,6 +172,7 @@ impl Generator {
         rows: &[StepRow<'_>],
         cache: &Cache,
         step: &mut Step,
+        caller: Caller<'_>,
     ) -> Result<()> {
         let n_tokens = [rows.len() * TOKENS_OF_A_ROW];
         let offset = network.architecture().position_offset;
@@ -192,21 +201,20 @@ impl Generator {
             ],
         );
         views.push(TensorView { name: "cache", shape: &cache_shape, data: TensorDataRef::F32(cache.numbers()) });
-        model.timed(|| {
-            self.step.run_reading(&views, |outputs| {
-                let (logits, written) = outputs.split_first().ok_or_else(|| short("logits"))?;
-                step.logits.clear();
-                step.logits.extend_from_slice(logits);
-                step.entries.clear();
-                step.entries.resize(rows.len() * self.entry_size, 0.0);
-                for (row, entry) in step.entries.chunks_exact_mut(self.entry_size).enumerate() {
-                    self.parts_of(written, row * TOKENS_OF_A_ROW, |begin, part| {
-                        entry[begin..begin + part.len()].copy_from_slice(part);
-                    })?;
-                }
-                Ok(())
-            })
-        })?;
+        let mut keep = |outputs: &[&[f32]]| {
+            let (logits, written) = outputs.split_first().ok_or_else(|| short("logits"))?;
+            step.logits.clear();
+            step.logits.extend_from_slice(logits);
+            step.entries.clear();
+            step.entries.resize(rows.len() * self.entry_size, 0.0);
+            for (row, entry) in step.entries.chunks_exact_mut(self.entry_size).enumerate() {
+                self.parts_of(written, row * TOKENS_OF_A_ROW, |begin, part| {
+                    entry[begin..begin + part.len()].copy_from_slice(part);
+                })?;
+            }
+            Ok(())
+        };
+        self.step_queue.scheduler.alone(caller, || model.timed(|| self.step.run_reading(&views, &mut keep)))?;
         model.counters.n_new_tokens.fetch_add(rows.len() as u64, Ordering::Relaxed);
         Ok(())
     }

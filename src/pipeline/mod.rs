@@ -1,7 +1,8 @@
 //! Wires the stages: text -> tokenizer -> rows -> session -> head -> result.
 //!
 //! In: a directory and options, then texts and a [`Call`]. Out: [`Output`]s in the caller's order. A [`Model`] is
-//! immutable and callable from any thread; nothing here is kept between calls but counters.
+//! immutable and callable from any thread; nothing here is kept between calls but counters. Runs of calls that are made at the same
+//! time go through `scheduler` together.
 
 mod answer;
 mod call;
@@ -20,9 +21,11 @@ mod network;
 mod open;
 mod packed;
 mod padded;
+mod queue;
 mod rank;
 mod room;
 mod tag;
+mod tensors;
 mod tolerant;
 mod windows;
 mod writing;
@@ -33,14 +36,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
 use crate::batch::rows::Budget;
+pub use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generate::cache::Gauge;
 use crate::graph::binding::{Binding, OutputRole};
 use crate::graph::outputs::OutputSpec;
-pub use call::{AnswerSpan, Call, Cancel, Generated, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
+pub use crate::scheduler::Admission;
+use crate::scheduler::{Caller, Place};
+pub use call::{AnswerSpan, Call, Generated, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
 pub use encodings::{encode_all, encode_options};
 pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
+use queue::Queue;
 pub use rank::rank_vectors;
 pub use room::GeneratorReport;
 
@@ -64,6 +71,7 @@ struct Counters {
     n_padding_tokens: AtomicU64,
     run_time_ns: AtomicU64,
     n_new_tokens: AtomicU64,
+    n_joined_texts: AtomicU64,
     cache: Arc<Gauge>,
 }
 
@@ -81,6 +89,7 @@ pub struct Model {
     layout: Layout,
     max_tokens: Option<usize>,
     counters: Counters,
+    queue: Queue,
 }
 
 /// How texts are laid out for the session.
@@ -237,6 +246,9 @@ impl Model {
             n_padding_tokens: get(&self.counters.n_padding_tokens),
             run_time_ns: get(&self.counters.run_time_ns),
             n_new_tokens: get(&self.counters.n_new_tokens),
+            n_joined_texts: get(&self.counters.n_joined_texts),
+            n_queued: self.queue.line.n_waiting() as u64,
+            peak_queued: self.queue.line.most() as u64,
             cache_bytes: self.counters.cache.now(),
             peak_cache_bytes: self.counters.cache.most(),
         }
@@ -264,12 +276,21 @@ impl Model {
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: a tensor is missing, unknown, or of another type or shape than the graph's.
+    /// - [`Error::Busy`]: too many wait already.
     /// - [`Error::Runtime`]: ONNX Runtime failed.
     pub fn infer_tensors(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
         match &self.layout {
-            Layout::Padded(_) => self.timed_run(tensors),
+            Layout::Padded(_) => self.queue.scheduler.alone(Caller::default(), || self.timed_run(tensors)),
             Layout::Packed(network) => self.infer_padded_tensors(network, tensors),
         }
+    }
+
+    /// A place among those who wait, for a call with [`Admission::Held`].
+    ///
+    /// # Errors
+    /// - [`Error::Busy`]: too many wait already.
+    pub(crate) fn place_in_line(&self) -> Result<Place> {
+        self.queue.line.place()
     }
 
     /// Whether the task is one decision about a text or pair.

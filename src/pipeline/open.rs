@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::generator::Generator;
 use super::network::{self, Loaded};
+use super::queue::Queue;
 use super::{Counters, Layout, Model, NetworkLayout};
 use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
@@ -62,9 +63,9 @@ impl Model {
         name_missing_labels(&mut spec, task, binding.as_ref());
         let max_tokens = max_tokens(&spec, binding.as_ref(), options)?;
         let layout = Layout::Padded(policy(&facts, binding.as_ref(), options));
-        let options = options.clone();
+        let (options, queue) = (options.clone(), Queue::new(options));
         let counters = Counters::default();
-        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters })
+        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters, queue })
     }
 
     fn open_network(mut spec: ModelSpec, options: &Options) -> Result<Self> {
@@ -84,7 +85,8 @@ impl Model {
         let graph = loaded.build(options.average_layers);
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
         let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
-        let generator = Generator::open(&loaded, &spec, &tokenizer, path, options)?;
+        let queue = Queue::new(options);
+        let generator = Generator::open(&loaded, &spec, &tokenizer, path, options, &queue)?;
         let network = NetworkLayout::new(&loaded, graph, generator, options);
         let binding = wants_texts.then(|| network_binding(&network));
         let task = if wants_texts { task_of_head(architecture.head) } else { Task::Tensors };
@@ -93,7 +95,7 @@ impl Model {
         let layout = Layout::Packed(Box::new(network));
         let options = options.clone();
         let counters = Counters::default();
-        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters })
+        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters, queue })
     }
 }
 

@@ -1,18 +1,22 @@
-//! Graphs of this library: texts without padding, and the usual padded tensors laid out as such.
+//! Graphs of this library: texts without padding, those of several callers in one run.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::forward::{Piece, Predicted, TextOutputs, Wanted, as_floats};
-use super::{Model, NetworkLayout};
-use crate::architecture::{Architecture, OutputNames};
-use crate::batch::rows::{PackedRows, PackedRun, Placed, Token, pack};
+use super::{Call, Model, NetworkLayout};
+use crate::architecture::OutputNames;
+use crate::batch::rows::{Budget, PackedRows, PackedRun, Placed, join, pack};
 use crate::error::{Error, Result};
 use crate::graph::outputs::{Axis, OutputSpec};
+use crate::scheduler::{Joins, Load, Share};
 use crate::session::Session;
 use crate::tensor::{Tensor, TensorDataRef, TensorView};
 use crate::tokenize::Encoding;
 
 /// Which tokens of a run go through the last layer's products, and whose words are predicted.
 #[derive(Debug, Default)]
-struct Chosen {
+pub(super) struct Chosen {
     /// Tokens of the run's flat list.
     kept: Vec<i64>,
     /// Positions in `kept` of each text's first token.
@@ -26,7 +30,7 @@ struct Chosen {
 
 impl Chosen {
     /// Takes a text's tokens: all of them or the first, and of those the words that `predicts` says.
-    fn push(&mut self, text: &Placed, wanted: Wanted<'_>, predicts: impl Fn(usize) -> bool) {
+    pub(super) fn push(&mut self, text: &Placed, wanted: Wanted<'_>, predicts: impl Fn(usize) -> bool) {
         let start = self.kept.len();
         self.first.push(start as i64);
         let n_kept = if wanted.tokens { text.n_tokens } else { 1 };
@@ -36,6 +40,16 @@ impl Chosen {
         }
         self.kept_ends.push(self.kept.len());
         self.predicted_ends.push(self.predicted.len());
+    }
+
+    /// Takes all of another run's, whose tokens begin at `first_token` of this one.
+    fn append(&mut self, other: &Self, first_token: usize) {
+        let (n_kept, n_predicted) = (self.kept.len(), self.predicted.len());
+        self.kept.extend(other.kept.iter().map(|token| token + first_token as i64));
+        self.first.extend(other.first.iter().map(|place| place + n_kept as i64));
+        self.predicted.extend(other.predicted.iter().map(|place| place + n_kept as i64));
+        self.kept_ends.extend(other.kept_ends.iter().map(|end| end + n_kept));
+        self.predicted_ends.extend(other.predicted_ends.iter().map(|end| end + n_predicted));
     }
 
     /// Where text number `text` of the run begins and ends on an axis.
@@ -49,6 +63,62 @@ impl Chosen {
             Axis::Token => of(&self.kept_ends),
             Axis::Prediction => of(&self.predicted_ends),
         }
+    }
+}
+
+/// A run of one caller, ready to go, alone or with those of others.
+#[derive(Debug)]
+pub(super) struct PackedWork {
+    run: PackedRun,
+    rows: PackedRows,
+    chosen: Chosen,
+    budget: Budget,
+    /// Whether a text gives the same alone and with others.
+    joins: bool,
+}
+
+/// What a run gave, and which of its texts is the first of each caller.
+#[derive(Debug)]
+pub(super) struct PackedOutputs {
+    tensors: Vec<Tensor>,
+    chosen: Option<Chosen>,
+    first_texts: Vec<usize>,
+}
+
+/// How much is in a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedLoad {
+    n_texts: usize,
+    n_tokens: usize,
+    longest: usize,
+    budget: Budget,
+    joins: bool,
+}
+
+impl Load for PackedLoad {
+    fn with(self, more: Self) -> Option<Self> {
+        let both = Self {
+            n_texts: self.n_texts + more.n_texts,
+            n_tokens: self.n_tokens + more.n_tokens,
+            longest: self.longest.max(more.longest),
+            ..self
+        };
+        let fits = self.joins && more.joins && self.budget.holds(both.n_texts, both.n_tokens, both.longest);
+        fits.then_some(both)
+    }
+
+    fn is_full(self) -> bool {
+        !self.joins || self.n_texts >= self.budget.max_texts || self.n_tokens >= self.budget.max_tokens
+    }
+}
+
+impl Joins for Arc<PackedWork> {
+    type Load = PackedLoad;
+
+    fn load(&self) -> PackedLoad {
+        let PackedRun { texts, n_tokens, n_row_tokens } = &self.run;
+        let (budget, joins) = (self.budget, self.joins);
+        PackedLoad { n_texts: texts.len(), n_tokens: *n_tokens, longest: *n_row_tokens, budget, joins }
     }
 }
 
@@ -94,31 +164,27 @@ impl Model {
     pub(super) fn forward_packed(
         &self,
         encodings: &[Encoding],
+        call: &Call,
         network: &NetworkLayout,
         wanted: Wanted<'_>,
         each: &mut dyn FnMut(usize, &TextOutputs<'_>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        let is_seed = network.architecture().output_names == OutputNames::PaddleErnie && !network.is_generator();
-        let only_masks = wanted.words == Predicted::Masks || wanted.words == Predicted::Reference && is_seed;
-        let mask_id = self.tokenizer().ok().and_then(|tokenizer| tokenizer.special_ids().mask);
-        for run in pack(&lengths, &network.budget) {
-            let mut chosen = Chosen::default();
-            for text in &run.texts {
-                let ids = &encodings[text.index].input_ids;
-                chosen.push(text, wanted, |token| match wanted.words {
-                    Predicted::Places(places) => places[text.index].contains(&token),
-                    _ => !only_masks || ids.get(token).copied() == mask_id,
-                });
-            }
+        for (number, run) in pack(&lengths, &network.budget).into_iter().enumerate() {
+            let chosen = self.chosen(&run, encodings, network, wanted);
             let rows = PackedRows::of_encodings(&run, encodings, network.architecture(), self.options.attention_mask);
-            let tensors = self.run_packed(network, &run, &rows, &chosen)?;
-            self.count(run.texts.len(), run.n_tokens, 0);
-            let floats = as_floats(&tensors);
-            for (number, text) in run.texts.iter().enumerate() {
-                let outputs = network.outputs.iter().zip(tensors.iter().zip(&floats));
-                let pieces = outputs.map(|(spec, (tensor, floats))| {
-                    let (begin, end) = chosen.range(spec.axis, number);
+            let work = Arc::new(self.work(network, run, rows, chosen));
+            let caller = call.caller(number);
+            let mut engine = |works: &[&Arc<PackedWork>]| self.run_packed(network, works);
+            let Share { outputs, place } = self.queue.scheduler.run(Arc::clone(&work), caller, &mut engine)?;
+            self.count(work.run.texts.len(), work.run.n_tokens, 0);
+            let floats = as_floats(&outputs.tensors);
+            let chosen = outputs.chosen.as_ref().unwrap_or(&work.chosen);
+            let first = outputs.first_texts.get(place).copied().unwrap_or(0);
+            for (number, text) in work.run.texts.iter().enumerate() {
+                let all = network.outputs.iter().zip(outputs.tensors.iter().zip(&floats));
+                let pieces = all.map(|(spec, (tensor, floats))| {
+                    let (begin, end) = chosen.range(spec.axis, first + number);
                     piece(spec, tensor, floats.as_deref(), begin, end)
                 });
                 each(text.index, &TextOutputs { pieces: pieces.collect() })?;
@@ -127,8 +193,49 @@ impl Model {
         Ok(())
     }
 
+    /// What of each text of a run goes through the last layer, and which words are predicted.
+    fn chosen(&self, run: &PackedRun, encodings: &[Encoding], network: &NetworkLayout, wanted: Wanted<'_>) -> Chosen {
+        let is_seed = network.architecture().output_names == OutputNames::PaddleErnie && !network.is_generator();
+        let only_masks = wanted.words == Predicted::Masks || wanted.words == Predicted::Reference && is_seed;
+        let mask_id = self.tokenizer().ok().and_then(|tokenizer| tokenizer.special_ids().mask);
+        let mut chosen = Chosen::default();
+        for text in &run.texts {
+            let ids = &encodings[text.index].input_ids;
+            chosen.push(text, wanted, |token| match wanted.words {
+                Predicted::Places(places) => places[text.index].contains(&token),
+                _ => !only_masks || ids.get(token).copied() == mask_id,
+            });
+        }
+        chosen
+    }
+
+    fn work(&self, network: &NetworkLayout, run: PackedRun, rows: PackedRows, chosen: Chosen) -> PackedWork {
+        // Without it texts agree to rounding, and what a caller gets must not depend on who else is there.
+        let joins = self.options.prepacking;
+        PackedWork { run, rows, chosen, budget: network.budget, joins }
+    }
+
+    /// Runs what one caller or several want.
+    fn run_packed(&self, network: &NetworkLayout, works: &[&Arc<PackedWork>]) -> Result<PackedOutputs> {
+        if let [work] = works {
+            let tensors = self.run_rows(network, &work.run, &work.rows, &work.chosen)?;
+            return Ok(PackedOutputs { tensors, chosen: None, first_texts: Vec::new() });
+        }
+        let parts: Vec<(&PackedRun, &PackedRows)> = works.iter().map(|work| (&work.run, &work.rows)).collect();
+        let (run, rows) = join(&parts);
+        let (mut chosen, mut first_texts, mut first_token) = (Chosen::default(), Vec::with_capacity(works.len()), 0);
+        for work in works {
+            first_texts.push(chosen.first.len());
+            chosen.append(&work.chosen, first_token);
+            first_token += work.run.n_tokens;
+        }
+        let tensors = self.run_rows(network, &run, &rows, &chosen)?;
+        self.counters.n_joined_texts.fetch_add(run.texts.len() as u64, Ordering::Relaxed);
+        Ok(PackedOutputs { tensors, chosen: Some(chosen), first_texts })
+    }
+
     /// Runs texts; outputs in the order of the network's.
-    fn run_packed(
+    pub(super) fn run_rows(
         &self,
         network: &NetworkLayout,
         run: &PackedRun,
@@ -159,37 +266,6 @@ impl Model {
         }
         Ok(tensors)
     }
-
-    /// Runs the usual tensors of padded texts: `[rows, tokens]` each, all but `input_ids` optional.
-    pub(super) fn infer_padded_tensors(
-        &self,
-        network: &NetworkLayout,
-        tensors: &[TensorView<'_>],
-    ) -> Result<Vec<Tensor>> {
-        let given = PaddedInputs::read(tensors, network.architecture())?;
-        let (n_rows, n_tokens) = (given.n_rows, given.n_tokens);
-        let mut all: Vec<Tensor> = Vec::new();
-        for run in pack(&vec![n_tokens; n_rows], &network.budget) {
-            let mut chosen = Chosen::default();
-            for text in &run.texts {
-                chosen.push(text, Wanted { tokens: true, words: Predicted::All }, |_| true);
-            }
-            let rows = PackedRows::new(&run, |text, number| given.token(text.index * n_tokens + number));
-            let outputs = self.run_packed(network, &run, &rows, &chosen)?;
-            self.count(run.texts.len(), run.n_tokens, 0);
-            match all.is_empty() {
-                true => all = outputs,
-                // Rows of one length are packed in their order.
-                false => all.iter_mut().zip(outputs).for_each(|(all, more)| all.data.append(more.data)),
-            }
-        }
-        let in_rows = |(spec, tensor): (&OutputSpec, Tensor)| {
-            let mut shape = if spec.axis == Axis::Text { vec![n_rows] } else { vec![n_rows, n_tokens] };
-            shape.extend(spec.width);
-            Tensor { name: spec.name.to_owned(), shape, data: tensor.data }
-        };
-        Ok(network.outputs.iter().zip(all).map(in_rows).collect())
-    }
 }
 
 /// The entries `begin..end` of an output.
@@ -207,142 +283,4 @@ fn piece<'a>(
     shape.extend(spec.width);
     let begin = begin * spec.width.unwrap_or(1);
     Piece { role: Some(spec.role), name: spec.name, tensor, floats, begin, shape }
-}
-
-/// Tensors of a caller, checked and with the model's own values where one is not given.
-#[derive(Default)]
-struct PaddedInputs {
-    n_rows: usize,
-    n_tokens: usize,
-    input_ids: Vec<i64>,
-    token_type_ids: Vec<i64>,
-    position_ids: Vec<i64>,
-    task_type_ids: Vec<i64>,
-    attention_mask: Vec<i64>,
-}
-
-/// Names under which a caller may give each input.
-const INPUTS: &[(&str, &[&str])] = &[
-    ("input_ids", &["input_ids", "src_ids"]),
-    ("token_type_ids", &["token_type_ids", "sent_ids"]),
-    ("position_ids", &["position_ids", "pos_ids"]),
-    ("task_type_ids", &["task_type_ids", "task_ids"]),
-    ("attention_mask", &["attention_mask", "input_mask", "mask"]),
-];
-
-impl PaddedInputs {
-    fn read(tensors: &[TensorView<'_>], architecture: &Architecture) -> Result<Self> {
-        let mut found: Vec<(&str, &TensorView<'_>)> = Vec::new();
-        for tensor in tensors {
-            let entry = INPUTS.iter().find(|(_, names)| names.contains(&tensor.name));
-            let Some((name, _)) = entry else {
-                return Err(refuse(format!("the model has no input \"{}\"", tensor.name.escape_debug())));
-            };
-            if found.iter().any(|(known, _)| known == name) {
-                return Err(refuse(format!("input {name} is given twice")));
-            }
-            found.push((name, tensor));
-        }
-        let get = |name: &str| found.iter().find(|(known, _)| *known == name).map(|(_, tensor)| *tensor);
-        let ids = get("input_ids").ok_or_else(|| refuse("input input_ids is missing"))?;
-        let (n_rows, n_tokens) = match ids.shape {
-            [n_rows, n_tokens] | [n_rows, n_tokens, 1] if *n_rows > 0 && *n_tokens > 0 => (*n_rows, *n_tokens),
-            other => {
-                return Err(refuse(format!(
-                    "input input_ids has shape {other:?}, not [rows, tokens] of at least 1 each"
-                )));
-            }
-        };
-        let read = |name: &str| get(name).map(|tensor| integers(tensor, n_rows, n_tokens)).transpose();
-        Self { n_rows, n_tokens, ..Self::default() }.filled(&read, architecture)
-    }
-
-    fn filled(self, read: &dyn Fn(&str) -> Result<Option<Vec<i64>>>, architecture: &Architecture) -> Result<Self> {
-        let (size, n_tokens) = (self.n_rows * self.n_tokens, self.n_tokens);
-        let offset = architecture.position_offset as i64;
-        let input_ids = read("input_ids")?.unwrap_or_default();
-        check_range("input_ids", &input_ids, architecture.vocab_size, n_tokens)?;
-        let bounded = |name: &str, most: usize, default: i64| -> Result<Vec<i64>> {
-            let Some(values) = read(name)? else { return Ok(vec![default; size]) };
-            // An embedding that the model does not have takes no part, as in the references.
-            if most > 0 {
-                check_range(name, &values, most, n_tokens)?;
-            }
-            Ok(values)
-        };
-        let most = architecture.max_tokens();
-        if n_tokens > most {
-            return Err(Error::argument(format!("input_ids has rows of {n_tokens} tokens, the model takes {most}")));
-        }
-        let positions = match read("position_ids")? {
-            Some(positions) => positions,
-            None => (0..size).map(|at| (at % n_tokens) as i64).collect(),
-        };
-        check_range("position_ids", &positions, most, n_tokens)?;
-        let masked_id = architecture.mask_rule.masked_id();
-        let by_rule = || input_ids.iter().map(|id| i64::from(masked_id != Some(*id))).collect();
-        Ok(Self {
-            token_type_ids: bounded("token_type_ids", architecture.n_token_types, 0)?,
-            task_type_ids: bounded("task_type_ids", architecture.n_task_types, architecture.task_id as i64)?,
-            position_ids: positions.into_iter().map(|position| position + offset).collect(),
-            attention_mask: read("attention_mask")?.unwrap_or_else(by_rule),
-            input_ids,
-            ..self
-        })
-    }
-
-    fn token(&self, at: usize) -> Token {
-        Token {
-            id: self.input_ids[at],
-            type_id: self.token_type_ids[at],
-            position: self.position_ids[at],
-            task_id: self.task_type_ids[at],
-            is_masked: self.attention_mask[at] == 0,
-        }
-    }
-}
-
-fn refuse(reason: impl std::fmt::Display) -> Error {
-    let names: Vec<&str> = INPUTS.iter().map(|(name, _)| *name).collect();
-    Error::argument(format!(
-        "{reason}; the model takes int64 or int32 tensors of shape [rows, tokens]: {}, all but the first optional (a mask also float or bool)",
-        names.join(", ")
-    ))
-}
-
-/// The elements of an input with the shape of `input_ids`.
-fn integers(tensor: &TensorView<'_>, n_rows: usize, n_tokens: usize) -> Result<Vec<i64>> {
-    let name = tensor.name;
-    if !matches!(tensor.shape, [r, t] | [r, t, 1] if (*r, *t) == (n_rows, n_tokens)) {
-        return Err(refuse(format!("input {name} has shape {:?}, input_ids [{n_rows}, {n_tokens}]", tensor.shape)));
-    }
-    let values: Vec<i64> = match tensor.data {
-        TensorDataRef::I64(values) => values.to_vec(),
-        TensorDataRef::I32(values) => values.iter().map(|value| i64::from(*value)).collect(),
-        // Masks come as numbers of other types too.
-        TensorDataRef::F32(values) if INPUTS[4].1.contains(&name) => {
-            values.iter().map(|value| i64::from(*value != 0.0)).collect()
-        }
-        TensorDataRef::Bool(values) if INPUTS[4].1.contains(&name) => {
-            values.iter().map(|value| i64::from(*value)).collect()
-        }
-        other => return Err(refuse(format!("input {name} has elements of type {}", other.element_type().name()))),
-    };
-    if values.len() != n_rows * n_tokens {
-        return Err(refuse(format!("input {name} holds {} elements", values.len())));
-    }
-    Ok(values)
-}
-
-fn check_range(name: &str, values: &[i64], most: usize, n_tokens: usize) -> Result<()> {
-    let is_outside = |value: &i64| usize::try_from(*value).map_or(true, |value| value >= most);
-    match values.iter().position(is_outside) {
-        None => Ok(()),
-        Some(at) => {
-            let (row, token, value) = (at / n_tokens, at % n_tokens, values[at]);
-            Err(Error::argument(format!(
-                "input {name}[{row}][{token}] is {value}, not a number from 0 and below {most}"
-            )))
-        }
-    }
 }

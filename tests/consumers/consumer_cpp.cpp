@@ -2,9 +2,11 @@
 #include <ernie.hpp>
 
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -279,6 +281,51 @@ void sharing(ernie::Model model) {
     CHECK(copy.raw() == moved.raw());
 }
 
+void asynchronously(const std::string &dir) {
+    auto model = std::make_unique<ernie::Model>(dir);
+    const std::vector<float> wanted = model->encode_one("房间很干净");
+    std::vector<std::future<ernie::Result>> futures;
+    for (int i = 0; i < 16; ++i) {
+        futures.push_back(model->encode_async(std::string("房间很干净")));
+    }
+    std::atomic<int> n_told{0};
+    std::promise<void> all_told;
+    for (int i = 0; i < 16; ++i) {
+        model->infer_async("房间很干净", {}, [&](std::future<ernie::Result> end) {
+            const ernie::Result result = end.get();
+            n_told += result.items(0).size() == 2 ? 1 : 100;
+            if (n_told == 16) {
+                all_told.set_value();
+            }
+        });
+    }
+    model.reset();
+    for (std::future<ernie::Result> &future : futures) {
+        const ernie::Result result = future.get();
+        const auto row = result.matrix().row(0);
+        CHECK(std::vector<float>(row.begin(), row.end()) == wanted);
+    }
+    all_told.get_future().wait();
+    CHECK(n_told == 16);
+
+    const ernie::Model strict(dir, ernie::Options().set("truncation", "error").set("max_tokens", "4"));
+    std::future<ernie::Result> failing = strict.infer_async("房间很干净");
+    CHECK(code_of([&] { (void)failing.get(); }) == ernie::Code::TextTooLong);
+    std::promise<ernie::Code> code;
+    strict.encode_async("房间很干净", {},
+                        [&](std::future<ernie::Result> end) { code.set_value(code_of([&] { (void)end.get(); })); });
+    CHECK(code.get_future().get() == ernie::Code::TextTooLong);
+    CHECK(code_of([&] { (void)strict.infer_async("\xff"); }) == ernie::Code::InvalidUtf8);
+    CHECK(code_of([&] { strict.infer_async("好", {}, nullptr); }) == ernie::Code::InvalidArgument);
+
+    const ernie::Model busy(dir, ernie::Options().set("max_queue", "1").set("max_wait_us", "10000000"));
+    const ernie::Cancel cancel;
+    std::future<ernie::Result> waits = busy.infer_async("好", ernie::Call().cancel(cancel));
+    CHECK(code_of([&] { (void)busy.infer_async("好"); }) == ernie::Code::Busy);
+    cancel.signal();
+    CHECK(code_of([&] { (void)waits.get(); }) == ernie::Code::Cancelled);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -302,6 +349,7 @@ int main(int argc, char **argv) {
         generating(argv[2]);
         streaming(argv[2]);
         sharing(model);
+        asynchronously(argv[1]);
         CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);
         CHECK(code_of([] { ernie::Options().set("a", "b"); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::Options().provider("abacus"); }) == ernie::Code::InvalidArgument);
