@@ -23,6 +23,8 @@ pub(crate) struct Budget {
     pub(crate) max_texts: usize,
     /// Tokens in one run at most; a longer text runs alone.
     pub(crate) max_tokens: usize,
+    /// Whether attention is over rows, each as long as the longest text.
+    pub(crate) has_rows: bool,
 }
 
 impl Budget {
@@ -32,7 +34,7 @@ impl Budget {
         // Attention over rows that are mostly empty would cost more than another run.
         n_texts <= self.max_texts
             && n_tokens <= self.max_tokens
-            && n_slots <= self.max_tokens.saturating_mul(2).max(n_texts * ROW_QUANTUM)
+            && (!self.has_rows || n_slots <= self.max_tokens.saturating_mul(2).max(n_texts * ROW_QUANTUM))
     }
 }
 
@@ -218,7 +220,7 @@ mod tests {
         fn every_text_is_in_one_run_and_budgets_hold(
             lengths in proptest::collection::vec(1usize..300, 0..80), max_texts in 1usize..9, max_tokens in 1usize..900,
         ) {
-            let budget = Budget { max_texts, max_tokens };
+            let budget = Budget { max_texts, max_tokens, has_rows: true };
             let mut seen = vec![0; lengths.len()];
             for run in pack(&lengths, &budget) {
                 let mut next = 0;
@@ -237,7 +239,7 @@ mod tests {
 
         #[test]
         fn slots_and_row_tokens_are_each_other_s_inverse(lengths in proptest::collection::vec(1usize..100, 1..20)) {
-            for run in pack(&lengths, &Budget { max_texts: 8, max_tokens: 400 }) {
+            for run in pack(&lengths, &Budget { max_texts: 8, max_tokens: 400, has_rows: true }) {
                 let token = Token { id: 7, type_id: 0, position: 0, task_id: 0, is_masked: false };
                 let rows = PackedRows::new(&run, |_, _| token);
                 prop_assert_eq!(rows.slots.len(), run.n_tokens);
@@ -260,7 +262,7 @@ mod tests {
                 task_id: 3,
                 is_masked: (text + number).is_multiple_of(7),
             };
-            let budget = Budget { max_texts: 3, max_tokens: 150 };
+            let budget = Budget { max_texts: 3, max_tokens: 150, has_rows: true };
             let runs = pack(&lengths, &budget);
             let rows: Vec<PackedRows> =
                 runs.iter().map(|run| PackedRows::new(run, |text, number| token(text.index, number))).collect();
@@ -276,7 +278,7 @@ mod tests {
 
     #[test]
     fn texts_of_one_length_share_a_run_and_a_long_one_does_not_widen_their_rows() {
-        let runs = pack(&[3, 5, 2, 512], &Budget { max_texts: 32, max_tokens: 600 });
+        let runs = pack(&[3, 5, 2, 512], &Budget { max_texts: 32, max_tokens: 600, has_rows: true });
         assert_eq!(runs.iter().map(|run| run.texts.len()).collect::<Vec<_>>(), [3, 1]);
         assert_eq!((runs[0].n_tokens, runs[0].n_row_tokens, runs[1].n_row_tokens), (10, 64, 512));
     }

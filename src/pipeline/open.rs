@@ -115,7 +115,11 @@ impl NetworkLayout {
             inputs: inputs.collect(),
             output_infos: graph.outputs.iter().map(padded).collect(),
             outputs: graph.outputs,
-            budget: Budget { max_texts: options.max_rows.max(1), max_tokens: options.max_batch_tokens },
+            budget: Budget {
+                max_texts: options.max_rows.max(1),
+                max_tokens: options.max_batch_tokens,
+                has_rows: !loaded.is_packed(),
+            },
             loaded: loaded.clone(),
             generator,
         }
