@@ -24,12 +24,12 @@ pub struct Options {
     pub device_id: i32,
     /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
-    /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a generator, else `off`), `off`, `runs` (while
+    /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a checkpoint, else `off`), `off`, `runs` (while
     /// a run is under way), `on`.
     pub spinning: Spinning,
-    /// Whether the weights of a checkpoint are kept in the form that products want: short texts run up to twice as fast.
-    /// Without it a model opens in milliseconds and takes no memory but its file's pages, and a text alone and in a batch
-    /// agree to rounding only. Key `prepacking`: `on` (default), `off`.
+    /// Whether the weights of a checkpoint are packed for the products of this library. Without it they are used where they lie by
+    /// ONNX Runtime's: a model opens in milliseconds and takes no memory but its file's pages, is slower, and a text alone and
+    /// in a batch agree to rounding only. Key `prepacking`: `on` (default), `off`.
     pub prepacking: bool,
     /// What happens to the memory of runs. Key `arena`: `keep` (default), `shrink`, `off`.
     pub arena: Arena,

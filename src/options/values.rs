@@ -29,7 +29,7 @@ impl Provider {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spinning {
-    /// [`Self::Runs`] for the steps of a generator, each of which has many short products, else [`Self::Off`].
+    /// [`Self::Runs`] for layers of this library, each of which has many short products, else [`Self::Off`].
     #[default]
     Auto,
     /// Never.

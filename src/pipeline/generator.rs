@@ -15,7 +15,7 @@ use crate::generate::cache::Cache;
 use crate::graph::generator::layer_size;
 use crate::graph::network::BuiltGraph;
 use crate::model_dir::ModelSpec;
-use crate::options::{Options, Spinning};
+use crate::options::Options;
 use crate::scheduler::Caller;
 use crate::session::Session;
 use crate::tensor::{TensorDataRef, TensorView};
@@ -98,11 +98,7 @@ impl Generator {
         let open = |graph: BuiltGraph, name: &str| {
             // Each graph has a profile of its own.
             let profile = options.profile.as_ref().map(|prefix| format!("{prefix}.{name}"));
-            let spinning = match options.spinning {
-                Spinning::Auto => Spinning::Runs,
-                said => said,
-            };
-            let options = Options { profile, spinning, ..options.clone() };
+            let options = Options { profile, ..options.clone() };
             Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options)
         };
         let layer_size = layer_size(architecture);

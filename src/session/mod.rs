@@ -3,7 +3,7 @@
 //! [`runtime`] finds and loads ONNX Runtime, once a process; [`Session`] holds one loaded graph and runs it;
 //! `process` asks the dynamic loader, `cores` the operating system.
 //!
-//! The runtime's threads, memory arena and logging are set here: spinning off (but for the steps of a generator), arena on, memory patterns off (they
+//! The runtime's threads, memory arena and logging are set here: spinning off (but within the runs of graphs of this library, whose parts are short), arena on, memory patterns off (they
 //! keep one plan for every shape ever seen), nothing written to the terminal.
 
 mod convert;
@@ -89,6 +89,12 @@ impl Session {
             }
             other => other,
         };
+        let spinning = match options.spinning {
+            // Threads that sleep between layers come late to each.
+            Spinning::Auto if shared.weights.are_packed() => Spinning::Runs,
+            said => said,
+        };
+        let options = &Options { spinning, ..options.clone() };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
         let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
         if !shared.weights.are_packed() {
