@@ -16,7 +16,7 @@ CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp t
 # Programs must find the library by their own means.
 unexport LD_LIBRARY_PATH
 
-.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-generate fixtures clean
+.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-calls bench-generate fixtures clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -75,8 +75,11 @@ consumers: stage
 	$(CMAKE) --build $(BUILD)/consumers -j2
 	cd $(BUILD)/consumers && PATH="$$PATH:$(dir $(CMAKE))" $(CTEST) --output-on-failure
 
-bench: runtime $(BUILD)/python/bin/python ## measure calls beside ONNX Runtime's own, many callers, opening, and the tokenizers
-	cargo bench --locked
+bench: stage ## measure beside ONNX Runtime, OpenVINO, CTranslate2, Paddle and PyTorch, which are fetched (9 GB)
+	python3 benches/peers/run.py $(BENCH_FLAGS)
+
+bench-calls: runtime $(BUILD)/python/bin/python ## measure single calls, opening, precisions, callers, and the tokenizers
+	for b in call_overhead open_model precisions concurrency tokenizers; do cargo bench --locked --bench $$b || exit 1; done
 
 bench-generate: runtime $(BUILD)/paddle/bin/python ## measure generation beside Paddle, which is fetched (200 MB)
 	cargo bench --locked --bench generate

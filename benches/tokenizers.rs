@@ -2,7 +2,7 @@
 //! with offsets, the worst texts of a megabyte, and what an opened tokenizer of 250,002 entries takes.
 //!
 //! `cargo bench --bench tokenizers [-- memory|crate|python|worst]`. The texts and vocabularies are those of `ERNIE_TEST_DATA` (default `../shared/data`). By
-//! turns, best of the rounds. `ERNIE_BENCH_PYTHON` (default `build/python/bin/python`, which `make bench` makes) has jieba
+//! turns, best of the rounds. `ERNIE_BENCH_PYTHON` (default `build/python/bin/python`, which `make bench-calls` makes) has jieba
 //! and sentencepiece; without it their rows are left out, by name. Nothing here is asserted.
 
 #![allow(

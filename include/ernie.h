@@ -1347,14 +1347,16 @@ void ernie_options_free(struct ernie_options *options);
  Sets one option; both strings are copied.
 
  - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
- - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a generator, else `off`), `off`, `runs` (while a run is under way), `on`
- - `prepacking`: weights of a checkpoint are kept in the form that products want (`on`, default: short texts run up to
-   twice as fast), or are used where they lie in the file (`off`: opens in milliseconds, takes the file's pages only;
-   a text alone and in a batch then agree to rounding, not to the last bit)
+ - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a checkpoint, else `off`), `off`, `runs` (while a run is under way), `on`
+ - `prepacking`: weights of a checkpoint are packed for the products of this library (`on`, default), or are used where they lie in the
+   file by ONNX Runtime's (`off`: opens in milliseconds, takes the file's pages only, is slower; a text alone and in a batch then
+   agree to rounding, not to the last bit)
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
  - `profile`: the beginning of a path to which ONNX Runtime writes its profile of every run when the model is freed (default: none)
- - `precision`: how a checkpoint's weights are kept: `auto` (as stored, default), `f32`, `f16` (computed as the
-   provider can: on a processor in 32 bits); an exported graph runs in the precision it was stored in
+ - `precision`: how a checkpoint's weights are kept and multiplied: `auto` (as stored, multiplied as f32, default), `f32`, `f16` (rounded to
+   it, multiplied as f32), `bf16` (layers by products of 16 bits with sums of 32), `int8` (layers by products of 8 bits: weights
+   have a scale for each output, tokens one each, so that a text gives the same alone and in any batch; heads stay f32,
+   the words of a head bf16); the last two need provider `cpu` and `prepacking`; an exported graph runs in the precision it was stored in
  - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands
    or in the model's directory, where a bare file name is looked for first
  - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
