@@ -19,7 +19,7 @@ unexport LD_LIBRARY_PATH
 .PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-generate fixtures clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: examples ## build, install to build/stage, and classify real reviews through C++
 	$(BUILD)/examples/sentiment models/demo

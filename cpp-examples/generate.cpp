@@ -12,9 +12,9 @@ namespace {
 const ernie::Cancel interrupted;
 
 void write(const ernie::Model &model, const std::string &text) {
+    std::cout << text << "\n  " << std::flush;
     const auto call = ernie::Call().cancel(interrupted);
     const auto greedy = ernie::Generation().decoding(ernie::Decoding::Greedy);
-    std::cout << text << "\n  " << std::flush;
     model.generate(text, call, greedy, [](const ernie::Piece &piece) {
         std::cout << piece.text << std::flush;
         return true;

@@ -226,7 +226,7 @@
 
 /*
  Nothing is cut: the pair, or a text without pair, goes through in windows (`ernie_call.doc_stride`), each with all of the
- other, and what they give is put together: `ernie_infer` says how.
+ other, and what they give is put together: `ernie_infer` says how. Generation refuses it.
  */
 #define ERNIE_TRUNCATION_WINDOWS 6
 
@@ -338,7 +338,8 @@
 #define ERNIE_OUTPUT_TOKENS 1
 
 /*
- Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
+ Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`. Generation gives them
+ instead of texts.
  */
 #define ERNIE_OUTPUT_RAW 2
 
@@ -862,7 +863,7 @@ typedef struct ernie_call {
      */
     uint32_t problem;
     /*
-     Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result.
+     Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result (of generation, instead of it).
      */
     uint32_t outputs;
     /*
@@ -1105,6 +1106,9 @@ typedef int32_t (*ernie_text_fn)(void *user, size_t input, size_t sequence, cons
 
 /*
  How texts are written. Initialise with `ERNIE_GENERATION_INIT`, which holds the defaults told here.
+
+ With another decoding, fields of sampling must have their defaults, and those of beam search count for nothing. All
+ fields but `n_beams` must always be in their ranges.
  */
 typedef struct ernie_generation {
     /*
@@ -1128,7 +1132,7 @@ typedef struct ernie_generation {
      */
     float length_penalty;
     /*
-     Sampling: logits are divided by it; below 1 likely tokens become likelier. Above 0. Default 1.
+     Sampling: logits are divided by it; below 1 likely tokens become likelier. Above 0 and finite. Default 1.
      */
     float temperature;
     /*
@@ -1157,8 +1161,8 @@ typedef struct ernie_generation {
      */
     uint32_t reserved;
     /*
-     Tokens of a text at most. A source, these and one more need as many positions of the model. Default 0: 120, or a quarter of the
-     positions where that is less.
+     Tokens of a text at most. A source, these and the token that asks for the next have a position of the model each.
+     Default 0: 120, or a quarter of the positions where that is less.
      */
     size_t max_new_tokens;
     /*
@@ -1166,7 +1170,8 @@ typedef struct ernie_generation {
      */
     size_t min_new_tokens;
     /*
-     Sampling: the same seed gives the same text, whatever the batch. Sequences of one input differ. Default 0.
+     Sampling: the same seed gives the same text, whatever the batch: equal inputs of a call have equal samples. Sequences
+     of one input differ. Default 0.
      */
     uint64_t seed;
     /*
@@ -1186,7 +1191,8 @@ typedef struct ernie_generation {
      */
     size_t n_forbidden_tokens;
     /*
-     Ids of tokens that every text begins with, whatever else is asked for. Default: none.
+     Ids of tokens that every text begins with, whatever else is asked for; none that is forbidden or ends a text. Default:
+     none.
      */
     const int64_t *forced_tokens;
     /*
@@ -1360,7 +1366,8 @@ void ernie_options_free(struct ernie_options *options);
    most that asynchronous calls are made in
  - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
    the model has
- - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`, `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+ - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`,
+   `error`, `longest_first`, `only_first`, `only_second`, `windows` (generation refuses it when it is called), as
    `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
  - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
  - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`
@@ -1774,7 +1781,8 @@ struct ernie_status *ernie_model_tokenizer(const struct ernie_model *model,
    Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
    most that overlap by 128.
 
- - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix.
+ - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix. With `ERNIE_OUTPUT_RAW` what
+   the graph gives for the sources, and no texts or items; `ERNIE_OUTPUT_TOKENS` is refused.
 
  With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 
@@ -1956,19 +1964,22 @@ struct ernie_status *ernie_result_generated(const struct ernie_result *result,
 
 /*
  Writes a text for each input: its source, with its pair where it has one. `call` says how sources are tokenized
- (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel; its other fields count for
- nothing. `generation` says how texts are written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
+ (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel;
+ `outputs` must be 0, its other fields count for nothing, though they must be valid. `generation` says how texts are
+ written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
 
  `ernie_result_generated` gives the texts of each input, `ernie_result_items` the same texts with their scores. A text is the same
- alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens` among the model's positions
- is cut, but not below half of the positions; `ernie_result_tokens` tells what of it was used. Keys and values of all tokens are in memory
- during the call (`ernie_model_statistics.cache_bytes`), those of texts that are done no more.
+ alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens`
+ among the model's positions is cut, but not below half of the positions; `ernie_result_tokens` tells what of it was
+ used. With `ERNIE_TRUNCATION_ERROR` it is refused instead; `ERNIE_TRUNCATION_WINDOWS`, of the call or of option
+ `truncation`, is refused by the call, as there would be several sources of a text. Keys and values of all tokens are
+ in memory during the call (`ernie_model_statistics.cache_bytes`), those of texts that are done no more.
 
  With `ERNIE_ERRORS_INPUT` an input that cannot be a source does not fail the others.
 
- Errors: `UNSUPPORTED` (the model writes no texts), `INVALID_ARGUMENT` (a value out of its range, values that contradict each other or
- count for another decoding, no room among the model's positions; the message names it), `CANCELLED`, `INVALID_UTF8`,
- `TEXT_TOO_LONG`, `OUT_OF_MEMORY`, `RUNTIME`.
+ Errors: `UNSUPPORTED` (the model writes no texts), `INVALID_ARGUMENT` (a value out of its range, values that contradict
+ each other, those of sampling with another decoding, no room among the model's positions; the message names it),
+ `CANCELLED`, `INVALID_UTF8`, `TEXT_TOO_LONG`, `OUT_OF_MEMORY`, `RUNTIME`.
 
  # Safety
  - As `ernie_encode`; `generation` is NULL or initialised, its lists hold what their numbers say.

@@ -384,7 +384,7 @@ enum class Finish : std::uint32_t {
 class Generated {
   public:
     [[nodiscard]] std::string_view text() const noexcept { return detail::view(generated_.text); }
-    /// Without the token that ended it; with a stop string those up to its last.
+    /// Without the token that ended it, with those of a stop string that are not part of the text.
     [[nodiscard]] Span<std::int64_t> token_ids() const noexcept { return {generated_.token_ids, generated_.n_tokens}; }
     /// Of beam search what hypotheses are compared by; else the logarithm of the text's probability.
     [[nodiscard]] float score() const noexcept { return generated_.score; }
@@ -511,7 +511,7 @@ class Generation {
     Generation &temperature(float value) noexcept { return set(generation_.temperature, value); }
     Generation &top_p(float value) noexcept { return set(generation_.top_p, value); }
     Generation &top_k(std::uint32_t value) noexcept { return set(generation_.top_k, value); }
-    /// Sampling: the same seed gives the same text.
+    /// Sampling: the same seed gives the same text; equal inputs of a call have equal samples.
     Generation &seed(std::uint64_t value) noexcept { return set(generation_.seed, value); }
     Generation &repetition_penalty(float value) noexcept { return set(generation_.repetition_penalty, value); }
     /// No sequence of so many tokens is written twice.
@@ -534,7 +534,7 @@ class Generation {
         generation_.n_forbidden_tokens = forbidden_->size();
         return *this;
     }
-    /// Every text begins with these.
+    /// Every text begins with these; none may be forbidden or end a text.
     Generation &forced_tokens(std::vector<std::int64_t> ids) {
         forced_ = std::make_shared<const std::vector<std::int64_t>>(std::move(ids));
         generation_.forced_tokens = forced_->data();

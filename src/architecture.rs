@@ -19,6 +19,11 @@ pub enum Activation {
     GeluTanh,
 }
 
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Relu, Self::Gelu, Self::GeluTanh];
+}
+
 /// Which tokens do not attend, or are not attended to, when a caller gives no mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,4 +1,5 @@
-//! The weights of a network as a session takes them: named `f32` tensors, in a mapped file or in memory.
+//! The weights of a network as a session takes them: named `f32` tensors, in a mapped file or in memory, and matrices that are packed
+//! for products.
 //!
 //! Made by `checkpoint`, handed to `graph` by name and shape and to `session` by address. Several models of one file
 //! share one [`Weights`].
@@ -7,8 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::panels::{Order, Panels};
+use crate::kernels::matrix::{Format, Order, Packed};
 use crate::mapped_file::MappedFile;
+use crate::tensor::ElementType;
 
 /// Where the elements of a weight lie, little-endian.
 #[derive(Clone, Debug)]
@@ -20,10 +22,10 @@ pub(crate) enum Storage {
     /// In memory.
     Floats(Vec<f32>),
     /// In memory, packed for products.
-    Packed(Panels),
+    Packed(Packed),
 }
 
-/// One tensor of `f32`.
+/// One tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
     /// The canonical name.
@@ -46,15 +48,15 @@ impl Weight {
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]).as_ptr(),
             Storage::Bytes(bytes) => bytes.as_ptr(),
             Storage::Floats(floats) => floats.as_ptr().cast(),
-            Storage::Packed(panels) => panels.as_floats().as_ptr().cast(),
+            Storage::Packed(packed) => packed.bytes().as_ptr(),
         }
     }
 
-    /// Hands the elements to `each`, in pieces.
+    /// Hands the elements to `each`, in pieces; none of what is packed.
     pub(crate) fn for_each_piece<E>(&self, mut each: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
         let bytes = match &self.storage {
             Storage::Floats(floats) => return floats.chunks(1 << 16).try_for_each(each),
-            Storage::Packed(panels) => return panels.as_floats().chunks(1 << 16).try_for_each(each),
+            Storage::Packed(_) => return Ok(()),
             Storage::Bytes(bytes) => bytes,
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]),
         };
@@ -69,26 +71,47 @@ impl Weight {
 }
 
 impl Weight {
-    /// The same matrix, packed for products under `name`.
+    /// The type of the elements.
+    pub(crate) fn element_type(&self) -> ElementType {
+        if matches!(self.storage, Storage::Packed(_)) { ElementType::U8 } else { ElementType::F32 }
+    }
+
+    /// The same numbers at an address of their own.
     ///
     /// # Errors
     /// - [`Error::OutOfMemory`].
-    pub(crate) fn packed(&self, name: String, order: Order) -> Result<Self> {
-        let (rows, columns) = (self.shape.first().copied().unwrap_or(0), self.shape.get(1).copied().unwrap_or(0));
-        let mut panels = match order {
-            Order::InOut => Panels::new(rows, columns)?,
-            Order::OutIn => Panels::new(columns, rows)?,
-        };
-        let mut begin = 0;
+    pub(crate) fn aligned(self) -> Result<Self> {
+        match self.storage {
+            Storage::Mapped(..) | Storage::Bytes(_) => Ok(Self { storage: Storage::Floats(self.floats()?), ..self }),
+            Storage::Floats(_) | Storage::Packed(_) => Ok(self),
+        }
+    }
+
+    fn floats(&self) -> Result<Vec<f32>> {
+        let mut elements = Vec::new();
+        elements.try_reserve_exact(self.len()).map_err(|_| Error::OutOfMemory)?;
         self.for_each_piece(|piece| {
-            panels.fill(order, begin, piece);
-            begin += piece.len();
+            elements.extend_from_slice(piece);
             Ok::<(), Error>(())
         })?;
+        Ok(elements)
+    }
+
+    /// The same matrix, packed for products under `name`: bytes.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(crate) fn packed(&self, name: String, format: Format, order: Order) -> Result<Self> {
+        let (rows, columns) = (self.shape.first().copied().unwrap_or(0), self.shape.get(1).copied().unwrap_or(0));
+        let (n_inputs, n_outputs) = match order {
+            Order::InOut => (rows, columns),
+            Order::OutIn => (columns, rows),
+        };
+        let packed = Packed::new(format, order, n_inputs, n_outputs, &self.floats()?)?;
         if let Storage::Mapped(file, range) = &self.storage {
             file.release_pages(range.clone());
         }
-        Ok(Self { name, shape: panels.shape().to_vec(), storage: Storage::Packed(panels) })
+        Ok(Self { name, shape: vec![packed.bytes().len()], storage: Storage::Packed(packed) })
     }
 }
 

@@ -606,14 +606,30 @@ fn what_cannot_be_written_is_refused() {
     // Half of the positions are the source's; what goes beyond is refused by its number.
     assert_eq!(write(&model, &texts, &Generation { min_new_tokens: 47, ..most(47) })[1][0].token_ids.len(), 47);
     let beyond = refused(&call, &most(48));
-    assert!(beyond.contains("input 1") && beyond.contains("96") && beyond.contains("48"), "{beyond}");
+    let wanted =
+        "input 1: 48 tokens, 48 new ones (max_new_tokens) and the one that asks for the next need 97 positions";
+    assert!(beyond.contains(wanted) && beyond.contains("96"), "{beyond}");
     let windows = Call { truncation: Some(Truncation::Windows), ..Call::default() };
     assert!(refused(&windows, &greedy()).contains("windows"));
     let strict = Call { truncation: Some(Truncation::Error), ..Call::default() };
     let too_long = refused(&strict, &greedy());
-    assert!(too_long.contains("input 1"), "{too_long}");
+    let wanted = "input 1: the text, which shares 96 positions with 16 new tokens (max_new_tokens) and the one that asks for \
+                  the next, has 182 tokens, more than the 79 allowed";
+    assert_eq!(too_long, wanted);
+    // A limit of the caller's own has nothing to do with new tokens.
+    let short = refused(&Call { max_tokens: Some(9), ..strict.clone() }, &greedy());
+    assert_eq!(short, "input 1: the text has 182 tokens, more than the 9 allowed");
+    let only_second = Call { truncation: Some(Truncation::OnlySecond), ..Call::default() };
+    assert!(refused(&only_second, &greedy()).contains("which may not be cut, which shares 96 positions"));
+    // What is not given is to be had elsewhere.
     let raw = Call { with_raw_outputs: true, ..Call::default() };
-    assert!(refused(&raw, &greedy()).contains("raw outputs"));
+    assert!(refused(&raw, &greedy()).contains("no raw outputs (outputs); ernie_infer gives"));
+    assert!(model.infer(&texts, &raw).unwrap().raw_outputs.iter().all(|outputs| !outputs.is_empty()));
+    let of_tokens = Call { with_token_vectors: true, ..Call::default() };
+    for message in [refused(&of_tokens, &greedy()), message(model.infer(&texts, &of_tokens))] {
+        assert!(message.contains("no vectors of tokens (outputs); ernie_encode gives"), "{message}");
+    }
+    assert_eq!(model.encode(&texts, &of_tokens).unwrap().token_vectors.len(), texts.len());
     let both = Generation { n_sequences: 6, ..base() };
     assert!(refused(&call, &both).contains("n_sequences"));
 
@@ -650,6 +666,25 @@ fn a_word_without_a_token_cannot_be_forced() {
         let result = model.generate(&[text("好")], &Call::default(), &forced, None);
         assert!(matches!(result, Err(Error::InvalidArgument(_))), "{result:?}");
     }
+}
+
+#[test]
+fn a_report_says_how_a_generator_is_fed_and_how_much_it_writes() {
+    let report = open(&[]).generator_report().unwrap();
+    assert_eq!((report.attention_token.as_str(), report.target_type_id), ("[ATTN]", 3));
+    assert_eq!((report.max_new_tokens, report.max_source_tokens), (24, 71));
+    // So much is written and so much of a source is read where nobody says it.
+    let long = "今天天气很好".repeat(30);
+    let output = generate(&open(&[]), &[text(&long), text("今天")], &Generation::default(), None);
+    assert_eq!(output.encodings[0].len(), report.max_source_tokens);
+    let longest = output.generated.iter().map(|sequences| sequences[0].token_ids.len()).max();
+    assert_eq!(longest, Some(report.max_new_tokens));
+    let other = open(&[("attention_token", "[MASK]"), ("target_type_id", "1"), ("max_tokens", "40")])
+        .generator_report()
+        .unwrap();
+    assert_eq!((other.attention_token.as_str(), other.target_type_id), ("[MASK]", 1));
+    assert_eq!(other.max_source_tokens, 40);
+    assert_eq!(try_open(&dir("paddle_ernie_pdparams"), &[]).unwrap().generator_report(), None);
 }
 
 #[test]

@@ -105,6 +105,10 @@ pub(crate) struct PackedRows {
     pub(crate) row_tokens: Vec<i64>,
     /// `[texts, row tokens]`: 1 for a token that is attended to, 0 for one that is masked, -1 where there is none.
     pub(crate) attention_mask: Vec<i64>,
+    /// `[tokens]`: 1 for a token that is attended to, 0 for one that is masked.
+    pub(crate) token_mask: Vec<i64>,
+    /// `[texts]`: one past each text's last token.
+    pub(crate) text_ends: Vec<i64>,
 }
 
 /// One token's numbers.
@@ -129,6 +133,8 @@ impl PackedRows {
             position_ids: list(),
             task_type_ids: list(),
             slots: list(),
+            token_mask: list(),
+            text_ends: Vec::with_capacity(run.texts.len()),
             row_tokens: vec![0; n_slots],
             attention_mask: vec![-1; n_slots],
         };
@@ -143,7 +149,9 @@ impl PackedRows {
                 rows.slots.push(slot as i64);
                 rows.row_tokens[slot] = (text.first_token + number) as i64;
                 rows.attention_mask[slot] = i64::from(!is_masked);
+                rows.token_mask.push(i64::from(!is_masked));
             }
+            rows.text_ends.push((text.first_token + text.n_tokens) as i64);
         }
         rows
     }

@@ -41,7 +41,7 @@ pub const ERNIE_TRUNCATION_ONLY_FIRST: u32 = 4;
 /// The pair is cut, never the text.
 pub const ERNIE_TRUNCATION_ONLY_SECOND: u32 = 5;
 /// Nothing is cut: the pair, or a text without pair, goes through in windows (`ernie_call.doc_stride`), each with all of the
-/// other, and what they give is put together: `ernie_infer` says how.
+/// other, and what they give is put together: `ernie_infer` says how. Generation refuses it.
 pub const ERNIE_TRUNCATION_WINDOWS: u32 = 6;
 
 /// As the model's options say.
@@ -96,7 +96,8 @@ pub const ERNIE_SCHEMA_ENGLISH: u32 = 1;
 /// Bit of `ernie_call.outputs`: the vectors of all tokens, or the logits of all words of token classification, for
 /// `ernie_result_token_matrix`.
 pub const ERNIE_OUTPUT_TOKENS: u32 = 1;
-/// Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`.
+/// Bit of `ernie_call.outputs`: the graph's own outputs for each text, for `ernie_result_tensor`. Generation gives them
+/// instead of texts.
 pub const ERNIE_OUTPUT_RAW: u32 = 2;
 
 /// What one call wants. Initialise with `ERNIE_CALL_INIT`: every field that stays 0 has the default of its kind. Fields that
@@ -116,7 +117,7 @@ pub struct ernie_call {
     pub special_tokens: u32,
     /// `ERNIE_PROBLEM_...`: what a classifier's raw scores mean.
     pub problem: u32,
-    /// Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result.
+    /// Bits `ERNIE_OUTPUT_...`: what is wanted beside the main result (of generation, instead of it).
     pub outputs: u32,
     /// Findings of an input at most: labels, answers, words of each `[MASK]` (0 = 5), candidates; 0 = all.
     pub top_k: u32,

@@ -33,6 +33,9 @@ pub type ernie_text_fn = Option<
 >;
 
 /// How texts are written. Initialise with `ERNIE_GENERATION_INIT`, which holds the defaults told here.
+///
+/// With another decoding, fields of sampling must have their defaults, and those of beam search count for nothing. All
+/// fields but `n_beams` must always be in their ranges.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ernie_generation {
@@ -46,7 +49,7 @@ pub struct ernie_generation {
     pub n_sequences: u32,
     /// Beam search: hypotheses are compared by `log p / ((5 + tokens) / 6)^length_penalty`, from -10 to 10; 0 compares by `log p`. Default 1.
     pub length_penalty: f32,
-    /// Sampling: logits are divided by it; below 1 likely tokens become likelier. Above 0. Default 1.
+    /// Sampling: logits are divided by it; below 1 likely tokens become likelier. Above 0 and finite. Default 1.
     pub temperature: f32,
     /// Sampling: only the likeliest tokens that together have this probability, above 0. Default 1: all.
     pub top_p: f32,
@@ -61,12 +64,13 @@ pub struct ernie_generation {
     pub source_padding: u32,
     /// Always 0.
     pub reserved: u32,
-    /// Tokens of a text at most. A source, these and one more need as many positions of the model. Default 0: 120, or a quarter of the
-    /// positions where that is less.
+    /// Tokens of a text at most. A source, these and the token that asks for the next have a position of the model each.
+    /// Default 0: 120, or a quarter of the positions where that is less.
     pub max_new_tokens: usize,
     /// Tokens of a text at least. Default 0.
     pub min_new_tokens: usize,
-    /// Sampling: the same seed gives the same text, whatever the batch. Sequences of one input differ. Default 0.
+    /// Sampling: the same seed gives the same text, whatever the batch: equal inputs of a call have equal samples. Sequences
+    /// of one input differ. Default 0.
     pub seed: u64,
     /// A text ends before any of these strings, which are not empty. Default: none.
     pub stop: *const ernie_str,
@@ -76,7 +80,8 @@ pub struct ernie_generation {
     pub forbidden_tokens: *const i64,
     /// The number of forbidden tokens.
     pub n_forbidden_tokens: usize,
-    /// Ids of tokens that every text begins with, whatever else is asked for. Default: none.
+    /// Ids of tokens that every text begins with, whatever else is asked for; none that is forbidden or ends a text. Default:
+    /// none.
     pub forced_tokens: *const i64,
     /// The number of forced tokens.
     pub n_forced_tokens: usize,
@@ -155,19 +160,22 @@ struct TextTaker {
 }
 
 /// Writes a text for each input: its source, with its pair where it has one. `call` says how sources are tokenized
-/// (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel; its other fields count for
-/// nothing. `generation` says how texts are written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
+/// (`max_tokens`, `truncation`, `seed_truncate_to`, `special_tokens`), whose errors are told, and what can cancel;
+/// `outputs` must be 0, its other fields count for nothing, though they must be valid. `generation` says how texts are
+/// written. Both may be NULL. The caller frees the result; nothing of `inputs` is kept.
 ///
 /// `ernie_result_generated` gives the texts of each input, `ernie_result_items` the same texts with their scores. A text is the same
-/// alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens` among the model's positions
-/// is cut, but not below half of the positions; `ernie_result_tokens` tells what of it was used. Keys and values of all tokens are in memory
-/// during the call (`ernie_model_statistics.cache_bytes`), those of texts that are done no more.
+/// alone and in any batch (but for `ERNIE_SOURCE_PADDING_REFERENCE`). A source that leaves no room for `max_new_tokens`
+/// among the model's positions is cut, but not below half of the positions; `ernie_result_tokens` tells what of it was
+/// used. With `ERNIE_TRUNCATION_ERROR` it is refused instead; `ERNIE_TRUNCATION_WINDOWS`, of the call or of option
+/// `truncation`, is refused by the call, as there would be several sources of a text. Keys and values of all tokens are
+/// in memory during the call (`ernie_model_statistics.cache_bytes`), those of texts that are done no more.
 ///
 /// With `ERNIE_ERRORS_INPUT` an input that cannot be a source does not fail the others.
 ///
-/// Errors: `UNSUPPORTED` (the model writes no texts), `INVALID_ARGUMENT` (a value out of its range, values that contradict each other or
-/// count for another decoding, no room among the model's positions; the message names it), `CANCELLED`, `INVALID_UTF8`,
-/// `TEXT_TOO_LONG`, `OUT_OF_MEMORY`, `RUNTIME`.
+/// Errors: `UNSUPPORTED` (the model writes no texts), `INVALID_ARGUMENT` (a value out of its range, values that contradict
+/// each other, those of sampling with another decoding, no room among the model's positions; the message names it),
+/// `CANCELLED`, `INVALID_UTF8`, `TEXT_TOO_LONG`, `OUT_OF_MEMORY`, `RUNTIME`.
 ///
 /// # Safety
 /// - As `ernie_encode`; `generation` is NULL or initialised, its lists hold what their numbers say.

@@ -287,7 +287,8 @@ pub unsafe extern "C" fn ernie_model_tokenizer(
 ///   Without a schema the text is a prompt, and places count in the pair. In windows (the default) of 512 tokens at
 ///   most that overlap by 128.
 ///
-/// - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix.
+/// - `generation`: what `ernie_generate` writes by default, a text for each input. No matrix. With `ERNIE_OUTPUT_RAW` what
+///   the graph gives for the sources, and no texts or items; `ERNIE_OUTPUT_TOKENS` is refused.
 ///
 /// With `ERNIE_ERRORS_INPUT` an input that cannot be answered does not fail the others.
 ///

@@ -62,7 +62,8 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 ///   most that asynchronous calls are made in
 /// - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
 ///   the model has
-/// - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`, `error`, `longest_first`, `only_first`, `only_second`, `windows`, as
+/// - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`,
+///   `error`, `longest_first`, `only_first`, `only_second`, `windows` (generation refuses it when it is called), as
 ///   `ERNIE_TRUNCATION_...` says; `doc_stride`: by how many tokens windows move; 0 (default) = 128, but half a window at most
 /// - `seed_truncate_to`: cut to so many content tokens as the 2021 tokenizer does; 0 (default) = not
 /// - `special_tokens`: `[CLS]` and the like in a text: `recognize` (default) or `plain`

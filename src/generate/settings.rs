@@ -41,13 +41,13 @@ pub struct Generation {
     pub n_beams: usize,
     /// Of beam search: hypotheses are compared by `log p / ((5 + n) / 6)^length_penalty`; 0 = by `log p`.
     pub length_penalty: f32,
-    /// Of sampling: logits are divided by it; below 1 likely words become likelier.
+    /// Of sampling: logits are divided by it, above 0 and finite; below 1 likely words become likelier.
     pub temperature: f32,
     /// Of sampling: only so many of the likeliest words; `None` = all.
     pub top_k: Option<usize>,
     /// Of sampling: only the likeliest words that together have this probability; 1 = all.
     pub top_p: f32,
-    /// Of sampling: the same seed gives the same text.
+    /// Of sampling: the same seed gives the same text, so that equal inputs of a call have equal samples.
     pub seed: u64,
     /// Texts wanted for each input: the best hypotheses, or samples.
     pub n_sequences: usize,
@@ -61,7 +61,7 @@ pub struct Generation {
     pub no_repeat_ngram: usize,
     /// Tokens that are not written.
     pub forbidden_tokens: Vec<i64>,
-    /// Tokens that a text begins with, whatever else is asked for.
+    /// Tokens that a text begins with, whatever else is asked for; none that is forbidden or ends a text.
     pub forced_tokens: Vec<i64>,
     /// A text ends before any of these.
     pub stop: Vec<String>,
@@ -150,7 +150,7 @@ impl Generation {
         }
         let is_positive = |number: f32| number.is_finite() && number > 0.0;
         if !is_positive(self.temperature) {
-            return refuse(format!("temperature is {}, it is above 0", self.temperature));
+            return refuse(format!("temperature is {}, it is above 0 and finite", self.temperature));
         }
         if !(1e-3..=1e3).contains(&self.repetition_penalty) {
             return refuse(format!("repetition_penalty is {}, it goes from 0.001 to 1000", self.repetition_penalty));

@@ -7,8 +7,9 @@
 //!
 //! Reference: `demo/seq2seq/decode.py` in PaddlePaddle/ERNIE 3b9d92f.
 
-use super::network::{BuiltGraph, Dialect, Interface, Network, RowLayout};
-use super::writer::{Attribute, Dimension, GraphWriter, WeightInfo};
+use super::network::{BuiltGraph, Dialect, Interface, Network};
+use super::packed::Seen;
+use super::writer::{Dimension, GraphWriter, WeightInfo};
 use crate::architecture::Architecture;
 
 /// The graph of sources: `key.N` and `value.N` of every layer, `[tokens, width]`, in this order.
@@ -17,21 +18,16 @@ pub(crate) fn build_source(architecture: &Architecture, weights: &[WeightInfo], 
     let dimensions = network.token_dimensions();
     let ids = network.writer.input("input_ids", &dimensions);
     let mut hidden = network.embeddings(&ids, &dimensions);
-    let shared = network.shared(&ids);
+    let seen = network.seen_texts();
     for index in 0..architecture.n_layers {
         if index + 1 == architecture.n_layers {
             let [key, value] = ["key", "value"].map(|part| network.linear(&hidden, &format!("layer.{index}.{part}")));
             network.hand_out(index, &key, &value);
             break;
         }
-        let projections = network.projections(index, &hidden);
-        let mut attended = network.attention(&projections, &shared);
-        if let RowLayout::Places { slots, .. } = &shared.layout {
-            attended = network.writer.node("Gather", &[&attended, slots], &[]);
-        }
-        let [_, key, value] = &projections;
-        network.hand_out(index, key, value);
-        hidden = network.rest_of_layer(index, &attended, &hidden);
+        let layer = network.packed_layer(index, &hidden, &seen, None);
+        network.hand_out(index, &layer.key, &layer.value);
+        hidden = layer.hidden;
     }
     finish(network)
 }
@@ -47,30 +43,19 @@ pub(crate) fn build_step(architecture: &Architecture, weights: &[WeightInfo], we
     let entries = network.writer.input("seen_entries", &[Dimension::Symbol("seen")]);
     let row_ends = network.writer.input("row_ends", &[Dimension::Symbol("rows")]);
     let predicting = network.writer.input("predicting_tokens", &[Dimension::Symbol("rows")]);
+    let layer_size = layer_size(architecture);
+    let seen = Seen::Cache { cache, entries, row_ends, layer_size };
     let mut written = Vec::new();
     for index in 0..architecture.n_layers {
-        let projections = network.projections(index, &hidden);
-        let [query, key, value] = &projections;
-        let sizes = [
-            ("num_heads", architecture.n_heads),
-            ("query_head_size", architecture.query_head_size),
-            ("value_head_size", architecture.value_head_size),
-            ("layer_begin", index * layer_size(architecture)),
-        ];
-        let attributes = sizes.map(|(name, size)| (name, Attribute::Int(size as i64)));
-        let inputs = [query, key, value, &cache, &entries, &row_ends].map(String::as_str);
-        let mut attended = network.writer.own("CachedAttention", &inputs, &attributes, 1).swap_remove(0);
-        if index + 1 == architecture.n_layers {
-            attended = network.writer.node("Gather", &[&attended, &predicting], &[]);
-            hidden = network.writer.node("Gather", &[&hidden, &predicting], &[]);
-        }
-        hidden = network.rest_of_layer(index, &attended, &hidden);
-        written.push(projections);
+        let is_last = index + 1 == architecture.n_layers;
+        let layer = network.packed_layer(index, &hidden, &seen, is_last.then_some(&predicting));
+        hidden = layer.hidden;
+        written.push((layer.key, layer.value));
     }
     let (logits, _) = network.word_logits(&hidden);
     let words = Dimension::Size(architecture.vocab_size);
     network.writer.output(&logits, "logits", &[Dimension::Symbol("rows"), words]);
-    for (index, [_, key, value]) in written.iter().enumerate() {
+    for (index, (key, value)) in written.iter().enumerate() {
         network.hand_out(index, key, value);
     }
     finish(network)

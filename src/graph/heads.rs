@@ -125,7 +125,7 @@ impl Network<'_> {
         let normed = self.layer_norm(&transformed, "word_norm");
         let bias = self.writer.weight("word_bias");
         let logits = match self.dialect {
-            Dialect::Packed => self.packed_product(&normed, PACKED_WORDS, Some(&bias), self.a.vocab_size),
+            Dialect::Packed => self.packed_product(&normed, PACKED_WORDS, &bias),
             Dialect::OnnxRuntime | Dialect::Standard => {
                 let words = self.writer.weight("embeddings.word");
                 self.writer.node("Gemm", &[&normed, &words, &bias], &[("transB", Attribute::Int(1))])

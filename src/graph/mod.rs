@@ -11,6 +11,7 @@ pub(crate) mod heads;
 pub(crate) mod network;
 pub(crate) mod onnx;
 pub(crate) mod outputs;
+mod packed;
 mod writer;
 
 pub(crate) use writer::WeightInfo;

@@ -21,14 +21,15 @@ const NO_TOKEN: f32 = -20000.0;
 /// Added to the scores of masked tokens, by the references of Paddle.
 const MASKED: f32 = -10000.0;
 /// The input that says which tokens go on after the last attention.
-const KEPT_TOKENS: &str = "kept_tokens";
+pub(super) const KEPT_TOKENS: &str = "kept_tokens";
 
 /// Which operators are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Those of ONNX Runtime.
     OnnxRuntime,
-    /// The same, but products by weights that this library packed: those read weights faster where rows are few.
+    /// Those of this library for layers and products, over weights that it packed, for texts without rows; else those of ONNX
+    /// Runtime.
     Packed,
     /// Those of the ONNX standard.
     Standard,
@@ -83,16 +84,16 @@ pub(super) struct Network<'a> {
 }
 
 /// What all layers share.
-pub(super) struct Shared {
+struct Shared {
     /// `[rows, 1, tokens, tokens]`, added to the scores.
     bias: String,
-    pub(super) layout: RowLayout,
+    layout: RowLayout,
     /// Shape `[-1, width]` of what attention gives.
     flat_values: String,
 }
 
 /// How the flat list of tokens becomes rows.
-pub(super) enum RowLayout {
+enum RowLayout {
     /// By the token in each place, and the place of each token.
     Places { row_tokens: String, slots: String },
     /// By shape: `[rows, tokens, width]` of queries and of values.
@@ -105,6 +106,9 @@ impl Network<'_> {
         let dimensions = self.token_dimensions();
         let ids = self.writer.input("input_ids", &dimensions);
         let mut hidden = self.embeddings(&ids, &dimensions);
+        if self.dialect == Dialect::Packed {
+            return self.packed_layers(hidden, n_layers);
+        }
         let shared = self.shared(&ids);
         let mut layers = Vec::new();
         for index in 0..self.a.n_layers {
@@ -196,7 +200,7 @@ impl Network<'_> {
         }
     }
 
-    pub(super) fn shared(&mut self, ids: &str) -> Shared {
+    fn shared(&mut self, ids: &str) -> Shared {
         let [query_width, value_width] =
             [self.a.query_head_size, self.a.value_head_size].map(|size| (self.a.n_heads * size) as i64);
         let layout = match self.interface {
@@ -257,16 +261,13 @@ impl Network<'_> {
     }
 
     /// Queries, keys and values of a layer, flat.
-    pub(super) fn projections(&mut self, index: usize, hidden: &str) -> [String; 3] {
+    fn projections(&mut self, index: usize, hidden: &str) -> [String; 3] {
         let names = ["query", "key", "value"].map(|part| format!("layer.{index}.{part}"));
-        match self.dialect {
-            Dialect::Packed => self.packed_linears(hidden, &names),
-            Dialect::OnnxRuntime | Dialect::Standard => names.map(|name| self.linear(hidden, &name)),
-        }
+        names.map(|name| self.linear(hidden, &name))
     }
 
     /// Attention of one layer, before its output projection, over all places of the rows.
-    pub(super) fn attention(&mut self, [query, key, value]: &[String; 3], shared: &Shared) -> String {
+    fn attention(&mut self, [query, key, value]: &[String; 3], shared: &Shared) -> String {
         let mut in_rows = |flat: &str, is_value: bool| match &shared.layout {
             RowLayout::Places { row_tokens, .. } => self.writer.node("Gather", &[flat, row_tokens], &[]),
             RowLayout::Shapes { query, value } => {
@@ -314,7 +315,7 @@ impl Network<'_> {
         (attended, self.writer.node("Gather", &[hidden, &tokens], &[]))
     }
 
-    pub(super) fn rest_of_layer(&mut self, index: usize, attended: &str, residual: &str) -> String {
+    fn rest_of_layer(&mut self, index: usize, attended: &str, residual: &str) -> String {
         let name = |part: &str| format!("layer.{index}.{part}");
         let middle = self.add_and_norm(attended, residual, &name("attention_output"), &name("attention_norm"));
         let inner = self.activated(&middle, &name("ffn_in"));
@@ -348,9 +349,8 @@ impl Network<'_> {
 
     /// `W x`, with a bias and an activation where they are given.
     pub(super) fn gemm(&mut self, input: &str, linear: &str, bias: Option<&str>, activation: Option<&str>) -> String {
-        if self.dialect == Dialect::Packed {
-            let n_outputs = self.writer.weight_len(&format!("{linear}.bias"));
-            let product = self.packed_product(input, &format!("{linear}.weight"), bias, n_outputs);
+        if let (Dialect::Packed, Some(bias)) = (self.dialect, bias) {
+            let product = self.packed_product(input, &format!("{linear}.weight"), bias);
             return activation.map_or(product.clone(), |name| self.writer.node(name, &[&product], &[]));
         }
         let weight = self.writer.weight(&format!("{linear}.weight"));
@@ -364,27 +364,6 @@ impl Network<'_> {
             }
             None => self.writer.node("Gemm", &inputs, &attributes),
         }
-    }
-
-    /// `W x`, with a bias where one is given, by weights that are packed.
-    pub(super) fn packed_product(&mut self, input: &str, weight: &str, bias: Option<&str>, n_outputs: usize) -> String {
-        let weight = self.writer.weight(weight);
-        let sizes = [n_outputs as i64];
-        let inputs = [input, &weight, bias.unwrap_or_default()];
-        self.writer.own("Linear", &inputs, &[("outputs", Attribute::Ints(&sizes))], 1).swap_remove(0)
-    }
-
-    /// Three layers of one input.
-    fn packed_linears(&mut self, input: &str, linears: &[String; 3]) -> [String; 3] {
-        let mut inputs = vec![input.to_owned()];
-        let mut sizes = Vec::new();
-        for linear in linears {
-            inputs.extend(["weight", "bias"].map(|part| self.writer.weight(&format!("{linear}.{part}"))));
-            sizes.push(self.writer.weight_len(&format!("{linear}.bias")) as i64);
-        }
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let mut made = self.writer.own("Linear3", &inputs, &[("outputs", Attribute::Ints(&sizes))], 3).into_iter();
-        [0; 3].map(|_| made.next().unwrap_or_default())
     }
 
     pub(super) fn layer_norm(&mut self, input: &str, norm: &str) -> String {

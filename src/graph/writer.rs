@@ -4,6 +4,7 @@
 //! never written here: an initializer says where its bytes lie, as external data.
 
 use crate::kernels::OPERATOR_DOMAIN;
+use crate::kernels::matrix::Format;
 use crate::tensor::ElementType;
 
 /// The version of the standard operators.
@@ -40,6 +41,8 @@ pub(crate) struct WeightInfo {
     pub(crate) shape: Vec<usize>,
     /// First byte in the weights file.
     pub(crate) byte_offset: u64,
+    /// How it is packed, where it is.
+    pub(crate) format: Option<Format>,
 }
 
 impl WeightInfo {
@@ -186,6 +189,12 @@ impl<'a> GraphWriter<'a> {
         self.weights.iter().find(|weight| weight.name == name).map_or(0, |weight| weight.shape.iter().product())
     }
 
+    /// How a weight is packed, as operators are told.
+    pub(super) fn weight_format(&self, name: &str) -> i64 {
+        let format = self.weights.iter().find(|weight| weight.name == name).and_then(|weight| weight.format);
+        format.map_or(0, Format::number)
+    }
+
     /// A constant vector of integers.
     pub(super) fn ints(&mut self, values: &[i64]) -> String {
         let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -202,7 +211,7 @@ impl<'a> GraphWriter<'a> {
         self.constant(ElementType::F32, &[], &value.to_le_bytes())
     }
 
-    /// A weight as `f32`. Weights that are not among those given are a bug of the caller and give an unknown name,
+    /// A weight as `f32`, or packed. Weights that are not among those given are a bug of the caller and give an unknown name,
     /// which no runtime accepts.
     pub(super) fn weight(&mut self, name: &str) -> String {
         if let Some((_, value)) = self.used.iter().find(|(used, _)| used == name) {
@@ -212,6 +221,7 @@ impl<'a> GraphWriter<'a> {
         self.write_weight(info);
         let value = match info.element_type {
             ElementType::F32 => name.to_owned(),
+            _ if info.format.is_some() => name.to_owned(),
             _ => self.node("Cast", &[name], &[("to", Attribute::Int(ElementType::F32 as i64))]),
         };
         self.used.push((name.to_owned(), value.clone()));

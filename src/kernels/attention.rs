@@ -6,23 +6,15 @@
 //!
 //! Reference: `AttentionLayer` of `modeling_ernie.py` in PaddlePaddle/ERNIE 3b9d92f: queries are scaled before the product.
 
-use super::exponential::{multiply_add, softmax};
-use super::{InstructionSet, PORTABLE_FUSES, Parts, Shared, Spread};
+use super::exponential::multiply_add;
+use super::pointwise::{softmax, total};
+use super::{InstructionSet, Shared, vectorized};
 
-/// What a layer's attention reads.
+/// The cache, and what rows see of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CachedAttention<'a> {
-    pub(crate) n_heads: usize,
-    pub(crate) query_head_size: usize,
-    pub(crate) value_head_size: usize,
-    /// `[rows * 2, heads * query head]`.
-    pub(crate) queries: &'a [f32],
-    /// The same of keys.
-    pub(crate) keys: &'a [f32],
-    /// `[rows * 2, heads * value head]`.
-    pub(crate) values: &'a [f32],
+pub(crate) struct Cache<'a> {
     /// `[entries, entry size]`.
-    pub(crate) cache: &'a [f32],
+    pub(crate) numbers: &'a [f32],
     pub(crate) entry_size: usize,
     /// Where the layer's keys begin in an entry; its values follow.
     pub(crate) layer_begin: usize,
@@ -30,6 +22,39 @@ pub(crate) struct CachedAttention<'a> {
     pub(crate) entries: &'a [i64],
     /// One past the last of each row.
     pub(crate) row_ends: &'a [i64],
+}
+
+impl Cache<'_> {
+    /// The entries of a row.
+    fn row(&self, row: usize) -> Option<&[i64]> {
+        let end = |row: usize| self.row_ends.get(row).and_then(|end| usize::try_from(*end).ok());
+        let begin = if row == 0 { 0 } else { end(row - 1)? };
+        self.entries.get(begin..end(row)?)
+    }
+
+    /// Whether there are two tokens for each row, all rows have entries, these are in the cache, and the layer's keys and values in them.
+    pub(super) fn fits(&self, n_tokens: usize, layer_size: usize) -> bool {
+        let n_entries = self.numbers.len() / self.entry_size.max(1);
+        self.row_ends.len().checked_mul(2) == Some(n_tokens)
+            && self.layer_begin.checked_add(layer_size).is_some_and(|end| end <= self.entry_size)
+            && (0..self.row_ends.len()).all(|row| self.row(row).is_some())
+            && self.entries.iter().all(|entry| usize::try_from(*entry).is_ok_and(|entry| entry < n_entries))
+    }
+}
+
+/// What a layer's attention reads.
+#[derive(Clone, Copy)]
+pub(super) struct CachedAttention<'a> {
+    pub(super) n_heads: usize,
+    pub(super) query_head_size: usize,
+    pub(super) value_head_size: usize,
+    /// `[rows * 2, heads * query head]`.
+    pub(super) queries: &'a [f32],
+    /// The same of keys.
+    pub(super) keys: &'a [f32],
+    /// `[rows * 2, heads * value head]`.
+    pub(super) values: &'a [f32],
+    pub(super) cache: Cache<'a>,
 }
 
 impl CachedAttention<'_> {
@@ -41,89 +66,35 @@ impl CachedAttention<'_> {
         self.n_heads * self.value_head_size
     }
 
-    /// The entries of a row.
-    fn row(&self, row: usize) -> Option<&[i64]> {
-        let end = |row: usize| self.row_ends.get(row).and_then(|end| usize::try_from(*end).ok());
-        let begin = if row == 0 { 0 } else { end(row - 1)? };
-        self.entries.get(begin..end(row)?)
-    }
-
-    fn check(&self, output: &[f32]) -> bool {
-        self.lengths().is_some_and(|(n_queries, n_values, end)| {
-            self.queries.len() == n_queries
-                && self.keys.len() == n_queries
-                && self.values.len() == n_values
-                && output.len() == n_values
-                && end <= self.entry_size
-        }) && self.has_entries()
-    }
-
-    /// What queries and values must be long, and where the layer's part of an entry ends; `None` where nothing can be so long, or
-    /// nothing is there.
-    fn lengths(&self) -> Option<(usize, usize, usize)> {
-        let key_width = self.n_heads.checked_mul(self.query_head_size).filter(|width| *width > 0)?;
-        let value_width = self.n_heads.checked_mul(self.value_head_size).filter(|width| *width > 0)?;
-        let n_tokens = self.row_ends.len().checked_mul(2)?;
-        let end = self.layer_begin.checked_add(key_width)?.checked_add(value_width)?;
-        Some((n_tokens.checked_mul(key_width)?, n_tokens.checked_mul(value_width)?, end))
-    }
-
-    /// Whether rows have entries, and these are in the cache.
-    fn has_entries(&self) -> bool {
-        let n_entries = self.cache.len() / self.entry_size.max(1);
-        (0..self.row_ends.len()).all(|row| self.row(row).is_some())
-            && self.entries.iter().all(|entry| usize::try_from(*entry).is_ok_and(|entry| entry < n_entries))
-    }
-
     /// The head's key, then its value, of an entry.
     #[inline(always)]
     fn entry(&self, entry: i64, head: usize) -> (&[f32], &[f32]) {
-        let begin = entry as usize * self.entry_size + self.layer_begin;
+        let begin = entry as usize * self.cache.entry_size + self.cache.layer_begin;
         let key = begin + head * self.query_head_size;
         let value = begin + self.key_width() + head * self.value_head_size;
-        (&self.cache[key..key + self.query_head_size], &self.cache[value..value + self.value_head_size])
+        let numbers = self.cache.numbers;
+        (&numbers[key..key + self.query_head_size], &numbers[value..value + self.value_head_size])
+    }
+
+    /// Mixes values for both tokens of a row; a part is a head of a row. `mixed` is `[rows * 2, heads * value head]`.
+    ///
+    /// # Safety
+    /// - The cache fits, and nobody else uses this part of what is mixed.
+    pub(super) unsafe fn run_part(&self, set: InstructionSet, part: usize, mixed: Shared<'_, f32>) {
+        let (row, head) = (part / self.n_heads, part % self.n_heads);
+        let place = |token: usize| (row * 2 + token) * self.value_width() + head * self.value_head_size;
+        // SAFETY: places of this part, by the caller's obligation.
+        let mixed = [0, 1].map(|token| unsafe { mixed.part(place(token), self.value_head_size) });
+        let mut weights = [Vec::new(), Vec::new()];
+        attend(set, Head { work: self, row, head, weights: &mut weights, mixed });
     }
 }
 
-/// Mixes values for every token, `[rows * 2, heads * value head]`; `false` where lengths do not fit, and nothing was done.
-pub(crate) fn attend(
-    set: InstructionSet,
-    work: &CachedAttention<'_>,
-    output: &mut [f32],
-    n_threads: usize,
-    spread: &Spread<'_>,
-) -> bool {
-    if !work.check(output) {
-        return false;
-    }
-    let output = Shared::new(output);
-    let parts = Parts::new(work.row_ends.len() * work.n_heads);
-    let run = || {
-        let mut weights = [Vec::new(), Vec::new()];
-        while let Some(part) = parts.take() {
-            let (row, head) = (part / work.n_heads, part % work.n_heads);
-            let place = |token: usize| (row * 2 + token) * work.value_width() + head * work.value_head_size;
-            // SAFETY: each head of each row is taken once, and writes to its own places.
-            let mixed = [0, 1].map(|token| unsafe { output.part(place(token), work.value_head_size) });
-            let head = Head { work, row, head, weights: &mut weights, mixed };
-            // SAFETY: the set is one that the processor has.
-            unsafe {
-                match set {
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 => attend_avx512(head),
-                    #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx2 => attend_avx2(head),
-                    InstructionSet::Portable => head.attend::<PORTABLE_FUSES>(),
-                }
-            }
-        }
-    };
-    let n_workers = n_threads.min(parts.n_parts);
-    if n_workers > 1 {
-        spread(n_workers, &run);
-    }
-    run();
-    true
+vectorized!(fn attend(head: Head<'_>) = attend_head);
+
+#[inline(always)]
+fn attend_head<const FUSED: bool>(head: Head<'_>) {
+    head.attend::<FUSED>();
 }
 
 /// One head of the two tokens of a row.
@@ -137,18 +108,6 @@ struct Head<'a> {
     mixed: [&'a mut [f32]; 2],
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,fma")]
-fn attend_avx512(head: Head<'_>) {
-    head.attend::<true>();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn attend_avx2(head: Head<'_>) {
-    head.attend::<true>();
-}
-
 impl Head<'_> {
     #[inline(always)]
     fn attend<const FUSED: bool>(self) {
@@ -158,7 +117,7 @@ impl Head<'_> {
         let [query_0, query_1] = own(work.queries, row, work.key_width(), head * key_size, key_size);
         let [key_0, key_1] = own(work.keys, row, work.key_width(), head * key_size, key_size);
         let [value_0, value_1] = own(work.values, row, work.value_width(), head * value_size, value_size);
-        let entries = work.row(row).unwrap_or_default();
+        let entries = work.cache.row(row).unwrap_or_default();
         weights_0.clear();
         weights_1.clear();
         for entry in entries {
@@ -204,14 +163,7 @@ fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] = multiply_add::<FUSED>(a[lane], b[lane], sums[lane]);
         }
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-        half /= 2;
-    }
-    a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| multiply_add::<FUSED>(*a, *b, sum))
+    a_rest.iter().zip(b_rest).fold(total(sums), |sum, (a, b)| multiply_add::<FUSED>(*a, *b, sum))
 }
 
 #[inline(always)]
@@ -223,23 +175,25 @@ fn add<const FUSED: bool>(sum: &mut [f32], weight: f32, values: &[f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::numbers;
     use super::*;
     use proptest::prelude::*;
 
-    fn numbers(n: usize, seed: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 37 + seed * 101) as f32 * 0.7).sin()).collect()
-    }
-
-    fn on_threads(n: usize, work: &(dyn Fn() + Sync)) {
-        std::thread::scope(|scope| (0..n).for_each(|_| drop(scope.spawn(work))));
+    fn attend_all(set: InstructionSet, work: &CachedAttention<'_>) -> Vec<f32> {
+        let mut mixed = vec![f32::NAN; work.values.len()];
+        for part in 0..work.cache.row_ends.len() * work.n_heads {
+            // SAFETY: one thread.
+            unsafe { work.run_part(set, part, Shared::new(&mut mixed)) };
+        }
+        mixed
     }
 
     /// The definition, in double precision.
     fn naive(work: &CachedAttention<'_>) -> Vec<f64> {
         let mut all = Vec::new();
         let mut begin = 0;
-        for (row, end) in work.row_ends.iter().enumerate() {
-            let entries = &work.entries[begin..*end as usize];
+        for (row, end) in work.cache.row_ends.iter().enumerate() {
+            let entries = &work.cache.entries[begin..*end as usize];
             begin = *end as usize;
             for token in 0..2 {
                 for head in 0..work.n_heads {
@@ -284,56 +238,36 @@ mod tests {
             let entries: Vec<i64> = rows.concat();
             let row_ends: Vec<i64> = (1..=n_rows).map(|n| rows[..n].iter().map(Vec::len).sum::<usize>() as i64).collect();
             let work = CachedAttention {
-                n_heads, query_head_size, value_head_size, queries: &queries, keys: &keys, values: &values, cache: &cache,
-                entry_size, layer_begin, entries: &entries, row_ends: &row_ends,
+                n_heads, query_head_size, value_head_size, queries: &queries, keys: &keys, values: &values,
+                cache: Cache { numbers: &cache, entry_size, layer_begin, entries: &entries, row_ends: &row_ends },
             };
+            prop_assert!(work.cache.fits(n_rows * 2, key_width + value_width));
             let wanted = naive(&work);
             // The naive order is token, head; that of the output too.
             for set in InstructionSet::all() {
-                let mut output = vec![f32::NAN; values.len()];
-                prop_assert!(attend(set, &work, &mut output, 2, &on_threads));
+                let output = attend_all(set, &work);
                 for (at, (given, wanted)) in output.iter().zip(&wanted).enumerate() {
                     prop_assert!((f64::from(*given) - wanted).abs() < 1e-5, "{set:?} {at}: {given}, not {wanted}");
                 }
                 // The first row alone gives the same bits.
                 let alone = CachedAttention {
                     queries: &queries[..2 * key_width], keys: &keys[..2 * key_width], values: &values[..2 * value_width],
-                    entries: &rows[0], row_ends: &row_ends[..1], ..work
+                    cache: Cache { entries: &rows[0], row_ends: &row_ends[..1], ..work.cache }, ..work
                 };
-                let mut first = vec![0.0; 2 * value_width];
-                prop_assert!(attend(set, &alone, &mut first, 1, &on_threads));
-                prop_assert_eq!(&first[..], &output[..2 * value_width]);
+                prop_assert_eq!(&attend_all(set, &alone)[..], &output[..2 * value_width]);
             }
         }
     }
 
     #[test]
     fn entries_that_do_not_exist_are_refused() {
-        let (queries, keys, values, cache) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0; 8]);
-        let work = CachedAttention {
-            n_heads: 1,
-            query_head_size: 2,
-            value_head_size: 2,
-            queries: &queries,
-            keys: &keys,
-            values: &values,
-            cache: &cache,
-            entry_size: 4,
-            layer_begin: 0,
-            entries: &[0, 1],
-            row_ends: &[2],
-        };
-        let refused = |work: CachedAttention<'_>| !attend(InstructionSet::best(), &work, &mut [0.0; 4], 1, &on_threads);
-        assert!(!refused(work));
+        let cache = Cache { numbers: &[0.0; 8], entry_size: 4, layer_begin: 0, entries: &[0, 1], row_ends: &[2] };
+        assert!(cache.fits(2, 4) && !cache.fits(4, 4) && !cache.fits(2, 5));
         assert!(
-            refused(CachedAttention { entries: &[0, 2], ..work })
-                && refused(CachedAttention { entries: &[-1], row_ends: &[1], ..work })
+            !Cache { entries: &[0, 2], ..cache }.fits(2, 4)
+                && !Cache { entries: &[-1], row_ends: &[1], ..cache }.fits(2, 4)
         );
-        assert!(
-            refused(CachedAttention { row_ends: &[3], ..work }) && refused(CachedAttention { layer_begin: 1, ..work })
-        );
-        assert!(
-            refused(CachedAttention { row_ends: &[1, 0], ..work }) && refused(CachedAttention { queries: &[], ..work })
-        );
+        assert!(!Cache { row_ends: &[3], ..cache }.fits(2, 4) && !Cache { layer_begin: 1, ..cache }.fits(2, 4));
+        assert!(!Cache { row_ends: &[1, 0], ..cache }.fits(4, 4));
     }
 }

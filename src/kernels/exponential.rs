@@ -1,4 +1,4 @@
-//! `e^x` for numbers that are not above 0, and what is made of it: softmax and the logarithm of a sum.
+//! `e^x` for numbers that are not above 0, and what the heads make of it: the logarithm of a sum.
 //!
 //! The polynomial is that of Cephes' `expf` (Stephen Moshier, `exp.c`): relative error below 2e-7. It has no branches, so that
 //! compilers make vector instructions of loops over it, and is computed in the same order everywhere.
@@ -43,21 +43,6 @@ pub(super) fn largest(values: &[f32]) -> f32 {
         }
     }
     most.iter().chain(rest).fold(f32::NEG_INFINITY, |most, value| if *value > most { *value } else { most })
-}
-
-/// Replaces scores by their probabilities.
-#[inline(always)]
-pub(super) fn softmax<const FUSED: bool>(scores: &mut [f32]) {
-    let most = largest(scores);
-    let mut sum = 0.0;
-    for score in &mut *scores {
-        *score = exp::<FUSED>(*score - most);
-    }
-    for score in &*scores {
-        sum += *score;
-    }
-    let scale = 1.0 / sum;
-    scores.iter_mut().for_each(|score| *score *= scale);
 }
 
 /// The logarithm of the sum of `e^x` over all numbers, none of which is NaN or +infinity; -infinity where all are -infinity.
@@ -109,12 +94,6 @@ mod tests {
             let most = values.iter().copied().fold(f32::MIN, f32::max);
             let wanted: f64 = values.iter().map(|x| (f64::from(*x) - f64::from(most)).exp()).sum::<f64>().ln() + f64::from(most);
             prop_assert!((log_sum_exp(&values) - wanted).abs() < 1e-6 * (1.0 + wanted.abs()));
-            let mut weights = values.clone();
-            softmax::<false>(&mut weights);
-            for (weight, x) in weights.iter().zip(&values) {
-                let wanted = (f64::from(*x) - wanted).exp();
-                prop_assert!((f64::from(*weight) - wanted).abs() < 1e-6);
-            }
         }
     }
 

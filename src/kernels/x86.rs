@@ -1,99 +1,321 @@
-//! Rows of a panel with the vector instructions of x86-64.
+//! Sums of tiles with the vector instructions of x86-64.
 
 use std::arch::x86_64::{
-    _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m256i, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcast_ss, _mm256_castsi256_ps,
+    _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+    _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm512_and_si512, _mm512_castsi512_ps,
+    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
-use super::linear::{MOST_ROWS, Panel};
-use super::panels::PANEL_WIDTH;
+use super::InstructionSet;
+use super::matrix::{Format, PANEL_WIDTH};
+use super::product::{Sums, TileWork};
+
+/// Calls a function of a number of rows that is known when it is compiled.
+macro_rules! by_rows {
+    ($n_rows:expr, $function:ident($work:ident, $sums:ident), $($rows:literal)*) => {
+        match $n_rows {
+            $($rows => $function::<$rows>($work, $sums),)*
+            _ => unreachable!("rows of a tile"),
+        }
+    };
+}
 
 /// Sums of a tile's rows.
 ///
 /// # Safety
-/// - `panel.input` begins a tile of `n_rows` rows, from 1 to 12, `panel.weights` `n_inputs` rows of 32; the processor has AVX-512F.
-pub(super) unsafe fn rows_avx512(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
+/// - `work.rows` begins `n_steps` steps of `n_rows` rows, from 1 to 12, `work.panel` as many of 32; the processor has `set`, one with
+///   AVX-512.
+pub(super) unsafe fn avx512(set: InstructionSet, format: Format, work: TileWork, n_rows: usize, sums: &mut Sums) {
+    let (has_vnni, has_bf16) = match set {
+        InstructionSet::Avx512Bf16 => (true, true),
+        InstructionSet::Avx512Vnni => (true, false),
+        _ => (false, false),
+    };
     // SAFETY: the caller's obligation.
     unsafe {
-        match n_rows {
-            1 => tile_avx512::<1>(panel, sums),
-            2 => tile_avx512::<2>(panel, sums),
-            3 => tile_avx512::<3>(panel, sums),
-            4 => tile_avx512::<4>(panel, sums),
-            5 => tile_avx512::<5>(panel, sums),
-            6 => tile_avx512::<6>(panel, sums),
-            7 => tile_avx512::<7>(panel, sums),
-            8 => tile_avx512::<8>(panel, sums),
-            9 => tile_avx512::<9>(panel, sums),
-            10 => tile_avx512::<10>(panel, sums),
-            11 => tile_avx512::<11>(panel, sums),
-            _ => tile_avx512::<12>(panel, sums),
+        match format {
+            Format::F32 => by_rows!(n_rows, f32_avx512(work, sums), 1 2 3 4 5 6 7 8 9 10 11 12),
+            Format::Bf16 if has_bf16 => by_rows!(n_rows, bf16_avx512(work, sums), 1 2 3 4 5 6 7 8 9 10 11 12),
+            Format::Bf16 => by_rows!(n_rows, bf16_as_f32_avx512(work, sums), 1 2 3 4 5 6 7 8 9 10 11 12),
+            Format::Int8 if has_vnni => by_rows!(n_rows, int8_avx512(work, sums), 1 2 3 4 5 6 7 8 9 10 11 12),
+            // Every processor with AVX-512 has AVX2.
+            Format::Int8 => by_rows!(n_rows, int8_avx2(work, sums), 1 2 3 4 5 6 7 8 9 10 11 12),
         }
     }
 }
 
+/// The same, of at most 3 rows and a processor with AVX2 and FMA.
+///
 /// # Safety
-/// - As [`rows_avx512`], with `ROWS` rows.
+/// - As [`avx512`].
+pub(super) unsafe fn avx2(set: InstructionSet, format: Format, work: TileWork, n_rows: usize, sums: &mut Sums) {
+    // SAFETY: the caller's obligation.
+    unsafe {
+        match format {
+            Format::F32 => by_rows!(n_rows, f32_avx2(work, sums), 1 2 3),
+            Format::Bf16 => by_rows!(n_rows, bf16_avx2(work, sums), 1 2 3),
+            Format::Int8 if set == InstructionSet::Avx2Vnni => by_rows!(n_rows, int8_avx2_vnni(work, sums), 1 2 3),
+            Format::Int8 => by_rows!(n_rows, int8_avx2(work, sums), 1 2 3),
+        }
+    }
+}
+
+/// The unit of a row in a step.
+///
+/// # Safety
+/// - There is such a step and row.
+#[inline(always)]
+unsafe fn unit<const ROWS: usize>(work: TileWork, step: usize, row: usize) -> i32 {
+    // SAFETY: the caller's obligation.
+    unsafe { (*work.rows.add(step * ROWS + row)).cast_signed() }
+}
+
+/// # Safety
+/// - There is such a row.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile_avx512<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
+unsafe fn store_avx512(sums: &mut Sums, row: usize, halves: [__m512; 2]) {
+    let to = sums.0[row].as_mut_ptr();
+    // SAFETY: an array of 32 floats.
+    unsafe {
+        _mm512_storeu_ps(to, halves[0]);
+        _mm512_storeu_ps(to.add(16), halves[1]);
+    }
+}
+
+/// The halves of a step of the panel.
+///
+/// # Safety
+/// - There is such a step.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn halves(work: TileWork, step: usize) -> [__m512i; 2] {
+    // SAFETY: 128 bytes, by the caller's obligation.
+    unsafe {
+        let panel = work.panel.add(step * PANEL_WIDTH * 4).cast::<__m512i>();
+        [_mm512_loadu_si512(panel), _mm512_loadu_si512(panel.add(1))]
+    }
+}
+
+/// # Safety
+/// - As [`avx512`], with `ROWS` rows.
+#[target_feature(enable = "avx512f")]
+unsafe fn f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
-    for i in 0..panel.n_inputs {
-        // SAFETY: row `i` of the panel has 32 weights.
+    for step in 0..work.n_steps {
+        // SAFETY: 128 bytes of the panel.
         let weights = unsafe {
-            let row = panel.weights.add(i * PANEL_WIDTH);
-            [_mm512_loadu_ps(row), _mm512_loadu_ps(row.add(16))]
+            let panel = work.panel.add(step * PANEL_WIDTH * 4).cast::<f32>();
+            [_mm512_loadu_ps(panel), _mm512_loadu_ps(panel.add(16))]
         };
         for (row, total) in totals.iter_mut().enumerate() {
-            // SAFETY: row `i` of the tile has `ROWS` numbers.
-            let x = _mm512_set1_ps(unsafe { *panel.input.add(i * ROWS + row) });
+            // SAFETY: a row of the step.
+            let x = _mm512_set1_ps(unsafe { *work.rows.cast::<f32>().add(step * ROWS + row) });
             total[0] = _mm512_fmadd_ps(x, weights[0], total[0]);
             total[1] = _mm512_fmadd_ps(x, weights[1], total[1]);
         }
     }
-    for (sums, total) in sums.iter_mut().zip(&totals) {
-        // SAFETY: an array of 32 floats.
-        unsafe {
-            _mm512_storeu_ps(sums.as_mut_ptr(), total[0]);
-            _mm512_storeu_ps(sums.as_mut_ptr().add(16), total[1]);
-        }
+    for (row, total) in totals.into_iter().enumerate() {
+        // SAFETY: one of the rows.
+        unsafe { store_avx512(sums, row, total) };
     }
 }
 
-/// Sums of a tile's rows.
-///
+/// Bytes as pairs of bf16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn pairs(bits: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes without a meaning of their own.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
+}
+
 /// # Safety
-/// - As [`rows_avx512`], with 3 rows at most, of a processor that has AVX2 and FMA.
-pub(super) unsafe fn rows_avx2(panel: Panel, n_rows: usize, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
-    // SAFETY: the caller's obligation.
-    unsafe {
-        match n_rows {
-            1 => tile_avx2::<1>(panel, sums),
-            2 => tile_avx2::<2>(panel, sums),
-            _ => tile_avx2::<3>(panel, sums),
+/// - As [`avx512`], with `ROWS` rows; the processor has the products of bf16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn bf16_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
+    for step in 0..work.n_steps {
+        // SAFETY: a step of the panel.
+        let [first, second] = unsafe { halves(work, step) };
+        let weights = [pairs(first), pairs(second)];
+        for (row, total) in totals.iter_mut().enumerate() {
+            // SAFETY: a row of the step.
+            let x = pairs(_mm512_set1_epi32(unsafe { unit::<ROWS>(work, step, row) }));
+            total[0] = _mm512_dpbf16_ps(total[0], x, weights[0]);
+            total[1] = _mm512_dpbf16_ps(total[1], x, weights[1]);
         }
+    }
+    for (row, total) in totals.into_iter().enumerate() {
+        // SAFETY: one of the rows.
+        unsafe { store_avx512(sums, row, total) };
     }
 }
 
 /// # Safety
-/// - As [`rows_avx2`], with `ROWS` rows.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2<const ROWS: usize>(panel: Panel, sums: &mut [[f32; PANEL_WIDTH]; MOST_ROWS]) {
-    let mut totals = [[_mm256_setzero_ps(); 4]; ROWS];
-    for i in 0..panel.n_inputs {
-        for quarter in 0..4 {
-            // SAFETY: row `i` of the panel has 32 weights.
-            let weights = unsafe { _mm256_loadu_ps(panel.weights.add(i * PANEL_WIDTH + 8 * quarter)) };
-            for (row, total) in totals.iter_mut().enumerate() {
-                // SAFETY: row `i` of the tile has `ROWS` numbers.
-                let x = _mm256_broadcast_ss(unsafe { &*panel.input.add(i * ROWS + row) });
-                total[quarter] = _mm256_fmadd_ps(x, weights, total[quarter]);
+/// - As [`avx512`], with `ROWS` rows.
+#[target_feature(enable = "avx512f")]
+unsafe fn bf16_as_f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+    let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
+    for step in 0..work.n_steps {
+        // SAFETY: a step of the panel.
+        let weights = unsafe { halves(work, step) };
+        let even = [0, 1].map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(weights[half])));
+        let odd = [0, 1].map(|half| _mm512_castsi512_ps(_mm512_and_si512(weights[half], high)));
+        for (row, total) in totals.iter_mut().enumerate() {
+            // SAFETY: a row of the step.
+            let bits = unsafe { unit::<ROWS>(work, step, row) }.cast_unsigned();
+            let first = _mm512_set1_ps(f32::from_bits(bits << 16));
+            let second = _mm512_set1_ps(f32::from_bits(bits & 0xffff_0000));
+            for half in 0..2 {
+                total[half] = _mm512_fmadd_ps(first, even[half], total[half]);
+                total[half] = _mm512_fmadd_ps(second, odd[half], total[half]);
             }
         }
     }
-    for (sums, total) in sums.iter_mut().zip(&totals) {
-        for (quarter, total) in total.iter().enumerate() {
+    for (row, total) in totals.into_iter().enumerate() {
+        // SAFETY: one of the rows.
+        unsafe { store_avx512(sums, row, total) };
+    }
+}
+
+/// # Safety
+/// - As [`avx512`], with `ROWS` rows; the processor has the products of bytes.
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn int8_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let mut totals = [[_mm512_setzero_si512(); 2]; ROWS];
+    for step in 0..work.n_steps {
+        // SAFETY: a step of the panel.
+        let weights = unsafe { halves(work, step) };
+        for (row, total) in totals.iter_mut().enumerate() {
+            // SAFETY: a row of the step.
+            let x = _mm512_set1_epi32(unsafe { unit::<ROWS>(work, step, row) });
+            total[0] = _mm512_dpbusd_epi32(total[0], x, weights[0]);
+            total[1] = _mm512_dpbusd_epi32(total[1], x, weights[1]);
+        }
+    }
+    for (row, total) in totals.into_iter().enumerate() {
+        // SAFETY: one of the rows.
+        unsafe { store_avx512(sums, row, total.map(|half| _mm512_castsi512_ps(half))) };
+    }
+}
+
+/// A quarter of a step of the panel.
+///
+/// # Safety
+/// - There is such a step.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn quarter(work: TileWork, step: usize, number: usize) -> __m256i {
+    // SAFETY: 32 bytes, by the caller's obligation.
+    unsafe { _mm256_loadu_si256(work.panel.add(step * PANEL_WIDTH * 4 + 32 * number).cast()) }
+}
+
+/// # Safety
+/// - As [`avx2`], with `ROWS` rows.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn f32_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let mut totals = [[_mm256_setzero_ps(); 4]; ROWS];
+    for step in 0..work.n_steps {
+        for number in 0..4 {
+            // SAFETY: a step of the panel.
+            let weights = unsafe { _mm256_loadu_ps(work.panel.cast::<f32>().add(step * PANEL_WIDTH + 8 * number)) };
+            for (row, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a row of the step.
+                let x = _mm256_broadcast_ss(unsafe { &*work.rows.cast::<f32>().add(step * ROWS + row) });
+                total[number] = _mm256_fmadd_ps(x, weights, total[number]);
+            }
+        }
+    }
+    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+        for (number, total) in totals.into_iter().enumerate() {
             // SAFETY: an array of 32 floats.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * quarter), *total) };
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), total) };
+        }
+    }
+}
+
+/// # Safety
+/// - As [`avx2`], with `ROWS` rows.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn bf16_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let high = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+    let mut totals = [[_mm256_setzero_ps(); 4]; ROWS];
+    for step in 0..work.n_steps {
+        for number in 0..4 {
+            // SAFETY: a step of the panel.
+            let weights = unsafe { quarter(work, step, number) };
+            let even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(weights));
+            let odd = _mm256_castsi256_ps(_mm256_and_si256(weights, high));
+            for (row, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a row of the step.
+                let x = _mm256_set1_epi32(unsafe { unit::<ROWS>(work, step, row) });
+                let first = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
+                total[number] = _mm256_fmadd_ps(first, even, total[number]);
+                total[number] = _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_and_si256(x, high)), odd, total[number]);
+            }
+        }
+    }
+    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+        for (number, total) in totals.into_iter().enumerate() {
+            // SAFETY: an array of 32 floats.
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), total) };
+        }
+    }
+}
+
+/// Products of bytes without an instruction for them: bytes become 16 bits, whose products are added in pairs. The instruction that
+/// multiplies bytes as they are would saturate.
+///
+/// # Safety
+/// - As [`avx2`], with `ROWS` rows.
+#[target_feature(enable = "avx2")]
+unsafe fn int8_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let low = _mm256_set1_epi16(0x00ff);
+    for number in 0..4 {
+        let mut totals = [_mm256_setzero_si256(); ROWS];
+        for step in 0..work.n_steps {
+            // SAFETY: a step of the panel.
+            let weights = unsafe { quarter(work, step, number) };
+            let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights));
+            let odd = _mm256_srai_epi16::<8>(weights);
+            for (row, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a row of the step.
+                let x = _mm256_set1_epi32(unsafe { unit::<ROWS>(work, step, row) });
+                let first = _mm256_madd_epi16(_mm256_and_si256(x, low), even);
+                let second = _mm256_madd_epi16(_mm256_srli_epi16::<8>(x), odd);
+                *total = _mm256_add_epi32(*total, _mm256_add_epi32(first, second));
+            }
+        }
+        for (sums, total) in sums.0.iter_mut().zip(totals) {
+            // SAFETY: an array of 32 floats.
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), _mm256_castsi256_ps(total)) };
+        }
+    }
+}
+
+/// # Safety
+/// - As [`avx2`], with `ROWS` rows; the processor has the products of bytes.
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn int8_avx2_vnni<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
+    let mut totals = [[_mm256_setzero_si256(); 4]; ROWS];
+    for step in 0..work.n_steps {
+        for number in 0..4 {
+            // SAFETY: a step of the panel.
+            let weights = unsafe { quarter(work, step, number) };
+            for (row, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a row of the step.
+                let x = _mm256_set1_epi32(unsafe { unit::<ROWS>(work, step, row) });
+                total[number] = _mm256_dpbusd_avx_epi32(total[number], x, weights);
+            }
+        }
+    }
+    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+        for (number, total) in totals.into_iter().enumerate() {
+            // SAFETY: an array of 32 floats.
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), _mm256_castsi256_ps(total)) };
         }
     }
 }

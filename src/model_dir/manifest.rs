@@ -165,7 +165,7 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_value(serde_json::Value::Object(object))
             .map_err(|e| Error::model_from(path, "not a manifest", e))?;
-        if !Precision::ALL.iter().any(|(name, _)| *name == manifest.precision) {
+        if !Precision::STORED.iter().any(|(name, _)| *name == manifest.precision) {
             return Err(Error::model(
                 path,
                 format!("precision \"{}\" is not known", manifest.precision.escape_debug()),

@@ -84,7 +84,8 @@ pub struct Options {
     pub labels: Option<String>,
     /// Of how many of the last layers tokens' vectors are the mean. Key `average_layers`, default 1: the last layer.
     pub average_layers: usize,
-    /// In which precision a checkpoint's weights are kept. Key `precision`: `auto` (default: as stored), `f32`, `f16`.
+    /// In which precision a checkpoint's weights are kept and multiplied. Key `precision`: `auto` (default: as stored, multiplied as f32), `f32`,
+    /// `f16` (multiplied as f32), `bf16`, `int8`.
     pub precision: Option<Precision>,
     /// Which tokens of a text are attended to. Key `attention_mask`: `reference` (default), `all`.
     pub attention_mask: AttentionMask,
@@ -144,7 +145,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("prepacking", "on or off"),
     ("arena", "keep, shrink or off"),
     ("profile", "the beginning of a path"),
-    ("precision", "auto (as stored), f32 or f16"),
+    ("precision", "auto (as stored), f32, f16, bf16 or int8"),
     ("max_rows", "texts in one run at most, from 1"),
     ("max_batch_tokens", "tokens in one run at most, from 1"),
     ("max_queue", "calls that may wait at a time; 0 = any number"),

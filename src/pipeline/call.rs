@@ -103,7 +103,7 @@ pub struct Call {
     pub top_k: Option<usize>,
     /// Whether the vectors of all tokens are wanted; of token classification the logits of all words.
     pub with_token_vectors: bool,
-    /// Whether the graph's own outputs are wanted.
+    /// Whether the graph's own outputs are wanted; of generation, instead of texts.
     pub with_raw_outputs: bool,
     /// The probability above which something is a finding: of extraction, without it 0.5; of labels, without it none.
     pub threshold: Option<f32>,

@@ -74,6 +74,12 @@ pub struct Exported {
 pub fn export(path: &Path, out: &Path, options: &Options, kind: GraphKind) -> Result<Exported> {
     let mut spec = ModelSpec::read(path, options)?;
     check_free(out)?;
+    if let Some(precision) = options.precision.filter(|wanted| !Precision::STORED.iter().any(|(_, p)| p == wanted)) {
+        let name = precision.name();
+        let reason =
+            format!("option precision: a bundle keeps weights as f32 or f16; it is opened with precision {name}");
+        return Err(Error::argument(reason));
+    }
     let precision = options.precision.or_else(|| stored_precision(&spec));
     let read = network::read(&spec, &Options { precision, ..options.clone() })?;
     check_labels(&mut spec, &read.architecture, options)?;
@@ -145,7 +151,7 @@ fn check_free(out: &Path) -> Result<()> {
 
 fn stored_precision(spec: &ModelSpec) -> Option<Precision> {
     let name = spec.manifest.as_ref().map(|manifest| manifest.precision.as_str())?;
-    Precision::ALL.iter().find(|(known, _)| *known == name).map(|(_, precision)| *precision)
+    Precision::STORED.iter().find(|(known, _)| *known == name).map(|(_, precision)| *precision)
 }
 
 fn write_all(
@@ -223,10 +229,8 @@ fn labels(spec: &ModelSpec, read: &Read) -> Vec<String> {
 
 /// Writes safetensors; gives where each weight lies in the file.
 fn write_weights(path: &Path, weights: &Weights, precision: Precision) -> Result<Vec<WeightInfo>> {
-    let (element_type, type_name) = match precision {
-        Precision::F32 => (ElementType::F32, "F32"),
-        Precision::F16 => (ElementType::F16, "F16"),
-    };
+    let (element_type, type_name) =
+        if precision == Precision::F16 { (ElementType::F16, "F16") } else { (ElementType::F32, "F32") };
     let mut header = Map::new();
     header.insert("__metadata__".into(), json!({"format": manifest::FORMAT, "version": manifest::VERSION.to_string()}));
     let mut end = 0_usize;
@@ -241,6 +245,7 @@ fn write_weights(path: &Path, weights: &Weights, precision: Precision) -> Result
             element_type,
             shape: weight.shape.clone(),
             byte_offset: begin as u64,
+            format: None,
         });
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -262,9 +267,9 @@ fn write_weights(path: &Path, weights: &Weights, precision: Precision) -> Result
 
 fn write_piece(file: &mut impl Write, piece: &[f32], precision: Precision) -> std::io::Result<()> {
     let mut bytes = Vec::with_capacity(piece.len() * 4);
-    match precision {
-        Precision::F32 => piece.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes())),
-        Precision::F16 => piece.iter().for_each(|x| bytes.extend_from_slice(&f16::from_f32(*x).to_le_bytes())),
+    match precision == Precision::F16 {
+        false => piece.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes())),
+        true => piece.iter().for_each(|x| bytes.extend_from_slice(&f16::from_f32(*x).to_le_bytes())),
     }
     file.write_all(&bytes)
 }

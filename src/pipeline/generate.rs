@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::encodings::{encode_all, encode_options, of_input};
+use super::encodings::{encode_all, of_input};
 use super::generator::{Generator, Step, StepRow};
+use super::room::Room;
 use super::tolerant::{is_of_text, moved};
 use super::writing::{Source, Writing};
 use super::{Call, Generated, Generation, Input, Layout, Model, NetworkLayout, Output, SourcePadding, Task};
@@ -15,8 +16,7 @@ use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::generate::search::Search;
 use crate::heads::Item;
-use crate::model_dir::limit_tokens;
-use crate::tokenize::{EncodeOptions, Encoding, Texts, Tokenizer, Truncation};
+use crate::tokenize::{Encoding, Tokenizer};
 
 /// A piece of a text, which follows the pieces before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Model {
         Ok(output)
     }
 
-    fn generator(&self) -> Result<(&NetworkLayout, &Generator)> {
+    pub(super) fn generator(&self) -> Result<(&NetworkLayout, &Generator)> {
         if let Layout::Packed(network) = &self.layout
             && let Some(generator) = &network.generator
         {
@@ -111,44 +111,9 @@ impl Model {
         Err(Error::Unsupported(format!("a model for task {} writes no texts: {reason}", self.task.name())))
     }
 
-    /// Checks what no text could change.
-    fn room(&self, call: &Call, settings: &Generation) -> Result<Room> {
-        let (network, generator) = self.generator()?;
-        settings.check(network.architecture().vocab_size, generator.n_words, generator.end)?;
-        let n_positions = network.architecture().max_tokens();
-        let least = self.tokenizer()?.n_added_tokens(Texts::Single);
-        let most_new = n_positions.saturating_sub(least + 1);
-        let wants = [
-            ("max_new_tokens is", settings.max_new_tokens.unwrap_or(0)),
-            ("min_new_tokens is", settings.min_new_tokens),
-            ("the number of forced tokens is", settings.forced_tokens.len()),
-            ("the least number of new tokens is", 1),
-        ];
-        if let Some((name, wanted)) = wants.into_iter().find(|(_, wanted)| *wanted > most_new) {
-            return Err(Error::argument(format!(
-                "generation: {name} {wanted}: of the model's {n_positions} positions the shortest source leaves {most_new}"
-            )));
-        }
-        let least_new = settings.min_new_tokens.max(settings.forced_tokens.len());
-        let default = (n_positions / 4).clamp(1, 120).max(least_new).min(most_new);
-        let max_new_tokens = settings.max_new_tokens.unwrap_or(default);
-        if call.with_token_vectors || call.with_raw_outputs {
-            let reason = "generation gives no vectors of tokens and no raw outputs (ernie_infer and ernie_encode do)";
-            return Err(Error::argument(reason));
-        }
-        let left = (n_positions - 1 - max_new_tokens).max(n_positions / 2);
-        let wanted = limit_tokens(call.max_tokens, self.max_tokens)?.unwrap_or(left);
-        let mut options =
-            encode_options(&self.options, &Call { max_tokens: None, ..call.clone() }, None, Truncation::Truncate)?;
-        if options.truncation == Truncation::Windows {
-            return Err(Error::argument("truncation windows gives several sources of a text, generation wants one"));
-        }
-        options.max_tokens = Some(wanted.min(left));
-        Ok(Room { max_new_tokens, n_positions, options })
-    }
-
     fn sources(&self, inputs: &[Input<'_>], call: &Call, settings: &Generation, room: &Room) -> Result<Vec<Encoding>> {
-        let encodings = encode_all(self.tokenizer()?, inputs, &room.options, self.options.n_threads)?;
+        let encodings = encode_all(self.tokenizer()?, inputs, &room.options, self.options.n_threads)
+            .map_err(|error| room.explained(error))?;
         self.check_encodings(&encodings)?;
         call.check_cancelled()?;
         let longest = encodings.iter().map(Encoding::len).max().unwrap_or(0);
@@ -156,15 +121,7 @@ impl Model {
         let is_checked =
             |encoding: &&Encoding| settings.source_padding == SourcePadding::None || encoding.len() == longest;
         for encoding in encodings.iter().filter(is_checked) {
-            let n_source = encoding.len();
-            let needed = n_source + room.max_new_tokens + 1;
-            if needed > room.n_positions {
-                let reason = format!(
-                    "{n_source} tokens and {} new ones need {needed} positions, the model has {}",
-                    room.max_new_tokens, room.n_positions
-                );
-                return Err(of_input(Error::argument(reason), encoding.input));
-            }
+            room.check(encoding.len()).map_err(|error| of_input(error, encoding.input))?;
         }
         Ok(encodings)
     }
@@ -304,11 +261,4 @@ impl<'a> Group<'a> {
         }
         Ok(done)
     }
-}
-
-/// How long sources and texts may be.
-struct Room {
-    max_new_tokens: usize,
-    n_positions: usize,
-    options: EncodeOptions,
 }

@@ -36,8 +36,9 @@ pub(super) struct Generator {
     /// What ends a text.
     pub(super) end: i64,
     /// What asks for the next word.
-    attention_token: i64,
-    target_type_id: i64,
+    pub(super) attention_token: i64,
+    /// The type of tokens that are written.
+    pub(super) target_type_id: i64,
     /// Words that the tokenizer knows.
     pub(super) n_words: usize,
     /// Numbers of an entry of the cache.

@@ -13,7 +13,7 @@ impl Model {
     /// - Token classification: entities, or the labels of words.
     /// - Reading comprehension (text = question, pair = passage): answers, best first.
     /// - Cloze: the likeliest words of every `[MASK]`.
-    /// - Generation: the text that [`Self::generate`] writes by default.
+    /// - Generation: the text that [`Self::generate`] writes by default; with raw outputs those of the sources, and no text.
     /// - Extraction: what the call's schema names, or what the text (a prompt) names in its pair.
     ///
     /// # Errors

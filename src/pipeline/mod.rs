@@ -23,6 +23,7 @@ mod packed;
 mod padded;
 mod queue;
 mod rank;
+mod room;
 mod tag;
 mod tensors;
 mod tolerant;
@@ -48,6 +49,7 @@ pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
 use queue::Queue;
 pub use rank::rank_vectors;
+pub use room::GeneratorReport;
 
 pub use crate::generate::{Decoding, Finish, Generation, MOST_ROWS_OF_A_TEXT, SourcePadding};
 pub use crate::heads::Item;

@@ -11,13 +11,12 @@ use crate::graph::WeightInfo;
 use crate::graph::generator::{build_source, build_step};
 use crate::graph::heads::PACKED_WORDS;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
-use crate::kernels::panels::Order;
+use crate::kernels::matrix::{Format, Order};
 use crate::mapped_file::Identity;
 use crate::model_dir::{ModelSpec, NetworkConfig, manifest};
-use crate::options::{Options, Precision, Task};
+use crate::options::{Options, Precision, Provider, Task};
 use crate::session::SharedWeights;
-use crate::tensor::ElementType;
-use crate::weights::Weights;
+use crate::weights::{Weight, Weights};
 
 /// How a checkpoint was read.
 #[derive(Clone, Debug, Default)]
@@ -58,31 +57,58 @@ impl Loaded {
         build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
     }
 
-    /// Whether products are those of this library.
-    fn is_packed(&self) -> bool {
-        self.infos.iter().any(|info| info.name == PACKED_WORDS)
+    /// Whether layers and products are those of this library.
+    pub(super) fn is_packed(&self) -> bool {
+        self.infos.iter().any(|info| info.format.is_some())
     }
 }
 
 /// Every release of the runtime checks that external data are there before it takes others in their place.
 const WEIGHTS_FILE: &str = ".";
 
-/// Packs the matrices of all products: a generator reads its weights again for every word.
-fn pack(architecture: &Architecture, weights: Weights) -> Result<Weights> {
+/// How the matrices of layers are packed, and whether they are: products of this library run on the processor.
+fn format_of(options: &Options) -> Result<Option<Format>> {
+    let format = match options.precision {
+        Some(Precision::Bf16) => Format::Bf16,
+        Some(Precision::Int8) => Format::Int8,
+        None | Some(Precision::F32 | Precision::F16) => Format::F32,
+    };
+    let is_packed = options.provider == Provider::Cpu && options.prepacking;
+    if let (Some(precision), false) = (options.precision.filter(|_| format != Format::F32), is_packed) {
+        let reason = format!("option precision: {} needs provider cpu and prepacking", precision.name());
+        return Err(Error::argument(reason));
+    }
+    Ok(is_packed.then_some(format))
+}
+
+/// Packs the matrices of all products: those of layers in `format`, those of heads, on which answers depend most, as `f32`, and the
+/// words of a head in between.
+fn pack(architecture: &Architecture, weights: Weights, format: Format) -> Result<(Weights, Vec<Option<Format>>)> {
     let order = match architecture.linear_layout {
         LinearLayout::InOut => Order::InOut,
         LinearLayout::OutIn => Order::OutIn,
     };
-    let mut all = Vec::with_capacity(weights.all.len() + 1);
+    let has_words = matches!(architecture.head, Head::MaskedLm | Head::Generator);
+    let format_of_words = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
+    let (mut all, mut formats) = (Vec::with_capacity(weights.all.len() + 1), Vec::new());
+    let mut push = |weight: Weight, format: Option<Format>| {
+        all.push(weight);
+        formats.push(format);
+    };
     for weight in weights.all {
-        if weight.name == "embeddings.word" {
-            all.push(weight.packed(PACKED_WORDS.to_owned(), Order::OutIn)?);
+        if has_words && weight.name == "embeddings.word" {
+            push(weight.packed(PACKED_WORDS.to_owned(), format_of_words, Order::OutIn)?, Some(format_of_words));
         }
         let is_product = weight.shape.len() == 2 && weight.name.ends_with(".weight");
+        let format = if weight.name.starts_with("layer.") { format } else { Format::F32 };
         // One at a time: what is packed is not in memory twice.
-        all.push(if is_product { weight.packed(weight.name.clone(), order)? } else { weight });
+        match (is_product, weight.shape.len()) {
+            (true, _) => push(weight.packed(weight.name.clone(), format, order)?, Some(format)),
+            (false, 1) => push(weight.aligned()?, None),
+            (false, _) => push(weight, None),
+        }
     }
-    Ok(Weights { all })
+    Ok((Weights { all }, formats))
 }
 
 /// A network and its weights, before any session.
@@ -142,16 +168,18 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
         return Ok(loaded);
     }
     let Read { architecture, mut weights, report, identities } = read(spec, options)?;
-    if architecture.head == Head::Generator {
-        weights = pack(&architecture, weights)?;
+    let mut formats = vec![None; weights.all.len()];
+    if let Some(format) = format_of(options)? {
+        (weights, formats) = pack(&architecture, weights, format)?;
     }
-    let info = |weight: &crate::weights::Weight| WeightInfo {
+    let info = |(weight, format): (&Weight, Option<Format>)| WeightInfo {
         name: weight.name.clone(),
-        element_type: ElementType::F32,
+        element_type: weight.element_type(),
         shape: weight.shape.clone(),
         byte_offset: 0,
+        format,
     };
-    let infos = weights.all.iter().map(info).collect();
+    let infos = weights.all.iter().zip(formats).map(info).collect();
     let loaded = Arc::new(Loaded { architecture, shared: Arc::new(SharedWeights::new(weights)?), report, infos });
     // By the files that were read: others may have taken their names since they were looked for.
     let key = key(&identities, &reading);

@@ -128,17 +128,18 @@ pub(super) type RowInput<'a> = (&'static str, &'a [usize], &'a [i64]);
 /// The shapes of a run's inputs: a list of tokens, and rows of them.
 pub(super) struct RowShapes {
     tokens: [usize; 1],
+    texts: [usize; 1],
     rows: [usize; 2],
 }
 
 impl RowShapes {
     pub(super) fn of(run: &PackedRun) -> Self {
-        Self { tokens: [run.n_tokens], rows: [run.texts.len(), run.n_row_tokens] }
+        Self { tokens: [run.n_tokens], texts: [run.texts.len()], rows: [run.texts.len(), run.n_row_tokens] }
     }
 }
 
 /// What graphs of this library take of the rows of a run.
-pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [RowInput<'a>; 7] {
+pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [RowInput<'a>; 9] {
     [
         ("input_ids", &shapes.tokens, &rows.input_ids),
         ("token_type_ids", &shapes.tokens, &rows.token_type_ids),
@@ -147,6 +148,8 @@ pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [Ro
         ("slots", &shapes.tokens, &rows.slots),
         ("row_tokens", &shapes.rows, &rows.row_tokens),
         ("attention_mask", &shapes.rows, &rows.attention_mask),
+        ("token_mask", &shapes.tokens, &rows.token_mask),
+        ("text_ends", &shapes.texts, &rows.text_ends),
     ]
 }
 

@@ -8,11 +8,12 @@ use ort::AsPointer;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
-use ort::sys::ONNXTensorElementDataType;
+use ort::sys::ONNXTensorElementDataType::{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8};
 use ort::value::{DynValue, Value};
 
 use super::{SharedWeights, releasing_pages, runtime_error};
 use crate::error::{Error, Result};
+use crate::tensor::ElementType;
 use crate::weights::Weight;
 
 /// A value that shows the elements of `weight` where they lie.
@@ -22,7 +23,11 @@ use crate::weights::Weight;
 unsafe fn value(weight: &Weight, memory: &MemoryInfo<'_>) -> Result<DynValue, ort::Error> {
     let shape: Vec<i64> = weight.shape.iter().map(|n| *n as i64).collect();
     let mut pointer = std::ptr::null_mut();
-    let n_bytes = weight.len() * size_of::<f32>();
+    let n_bytes = weight.len() * weight.element_type().size_bytes();
+    let element_type = match weight.element_type() {
+        ElementType::U8 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+        _ => ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+    };
     let data = weight.address().cast_mut().cast::<c_void>();
     // SAFETY: the address is that of `n_bytes` readable bytes which live as long as the value, by the caller's
     // obligation; the runtime reads initializers and never writes to them. The shape lives during the call. Elements in
@@ -35,7 +40,7 @@ unsafe fn value(weight: &Weight, memory: &MemoryInfo<'_>) -> Result<DynValue, or
             n_bytes,
             shape.as_ptr(),
             shape.len(),
-            ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+            element_type,
             &raw mut pointer,
         )
     };

@@ -1,10 +1,14 @@
 //! The operators of this library, which run on ONNX Runtime's own threads: [`kernels`](crate::kernels) behind the names that
 //! `graph` writes.
 //!
-//! - `Linear`: `x [rows, inputs]`, then weights `[panels, inputs, 32]` and a bias `[outputs]` for each of its outputs; as
-//!   many outputs `[rows, outputs]`. `Linear3` has three.
-//! - `CachedAttention`: queries, keys, values `[rows * 2, width]`, the cache `[entries, entry size]`, the entries of all rows, one past the
-//!   last of each row; `[rows * 2, value width]`.
+//! - `Linear`: `x [rows, inputs]`, packed weights, bias `[outputs]`; `[rows, outputs]`. Attributes: `outputs`, `format`.
+//! - `TextLayer`: `x [tokens, width]`, `text_ends [texts]`, `token_mask [tokens]`, then, with `has_wanted`, the tokens that go on behind the
+//!   attention, then packed weights and bias of query, key, value, attention output, and the two products of the feed-forward
+//!   network, then weights and bias of both LayerNorms; `[wanted, width]`, keys and values of all tokens, and bytes to work in.
+//! - `CachedLayer`: the same, but instead of the texts a cache `[entries, entry size]`, the entries of all rows and one past the last of each
+//!   row; tokens come in pairs, one for each row.
+//!
+//! Packed weights are bytes, whose format is an attribute ([`Format::number`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +17,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, ValueRef, ValueRefMut};
 
-use crate::kernels::attention::{CachedAttention, attend};
-use crate::kernels::linear::{Linear, multiply};
+use crate::architecture::Activation;
+use crate::kernels::attention::Cache;
+use crate::kernels::layer::{Layer, LayerRun, LayerTensors, Norm, Sight};
+use crate::kernels::matrix::{Format, Matrix};
+use crate::kernels::product::{Linear, multiply};
+use crate::kernels::texts::Texts;
 use crate::kernels::{InstructionSet, OPERATOR_DOMAIN};
 use crate::panics;
 
 /// All operators, for a session with so many threads.
 pub(super) fn domain(n_threads: usize) -> ort::Result<OperatorDomain> {
     let domain = OperatorDomain::new(OPERATOR_DOMAIN)?;
-    let domain = domain.add(LinearOperator::<1> { name: "Linear", n_threads })?;
-    let domain = domain.add(LinearOperator::<3> { name: "Linear3", n_threads })?;
-    domain.add(CachedAttentionOperator { n_threads })
+    let domain = domain.add(LinearOperator { n_threads })?;
+    let domain = domain.add(LayerOperator { sees_cache: false, n_threads })?;
+    domain.add(LayerOperator { sees_cache: true, n_threads })
 }
 
 /// Held while a session with these operators is created. The runtime keeps the names of domains for the whole process, and two
@@ -35,6 +43,7 @@ pub(super) fn registering() -> MutexGuard<'static, ()> {
 
 const FLOATS: OperatorInput = OperatorInput::required(TensorElementType::Float32);
 const INTEGERS: OperatorInput = OperatorInput::required(TensorElementType::Int64);
+const BYTES: OperatorInput = OperatorInput::required(TensorElementType::Uint8);
 const RESULT: OperatorOutput = OperatorOutput::required(TensorElementType::Float32);
 
 fn missing(what: &str) -> ort::Error {
@@ -43,6 +52,25 @@ fn missing(what: &str) -> ort::Error {
 
 fn input<'a>(context: &'a ComputeContext, index: usize) -> ort::Result<ValueRef<'a>> {
     context.input(index)?.ok_or_else(|| missing("an input"))
+}
+
+/// A number that a node says.
+fn attribute(context: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
+    let number = context.get::<i64>(name).and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(|| missing(name))
+}
+
+fn format(context: &KernelContext<'_>) -> ort::Result<Format> {
+    let format = context.get::<i64>("format").and_then(Format::of_number);
+    format.ok_or_else(|| missing("attribute format"))
+}
+
+fn dimension(shape: &[i64], axis: usize) -> usize {
+    shape.get(axis).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0)
+}
+
+fn does_not_fit() -> ort::Error {
+    ort::Error::new("lengths do not fit")
 }
 
 fn output<'a>(context: &'a ComputeContext, index: usize, shape: [usize; 2]) -> ort::Result<ValueRefMut<'a>> {
@@ -69,90 +97,24 @@ fn computed(context: &ComputeContext, work: impl FnOnce(&crate::kernels::Spread<
     }
     match (has_panicked.load(Ordering::Relaxed), fits) {
         (true, _) => Err(ort::Error::new("a kernel panicked")),
-        (false, false) => Err(ort::Error::new("lengths do not fit")),
+        (false, false) => Err(does_not_fit()),
         (false, true) => Ok(()),
     }
 }
 
-struct LinearOperator<const LAYERS: usize> {
-    name: &'static str,
+struct LinearOperator {
     n_threads: usize,
 }
 
-impl<const LAYERS: usize> Operator for LinearOperator<LAYERS> {
-    type Kernel<'attr> = LinearKernel<LAYERS>;
+impl Operator for LinearOperator {
+    type Kernel<'attr> = LinearKernel;
 
     fn name(&self) -> &str {
-        self.name
+        "Linear"
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        let bias = || OperatorInput::optional(TensorElementType::Float32);
-        [FLOATS].into_iter().chain((0..LAYERS).flat_map(move |_| [FLOATS, bias()]))
-    }
-
-    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        (0..LAYERS).map(|_| RESULT)
-    }
-
-    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
-        let n_outputs: Vec<i64> = context.get("outputs").ok_or_else(|| missing("attribute outputs"))?;
-        if n_outputs.len() != LAYERS {
-            return Err(ort::Error::new("attribute outputs has another length than there are layers"));
-        }
-        let n_outputs = n_outputs.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
-        Ok(LinearKernel { n_outputs, set: InstructionSet::best(), n_threads: self.n_threads })
-    }
-}
-
-struct LinearKernel<const LAYERS: usize> {
-    n_outputs: Vec<usize>,
-    set: InstructionSet,
-    n_threads: usize,
-}
-
-impl<const LAYERS: usize> Kernel for LinearKernel<LAYERS> {
-    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let x = input(context, 0)?;
-        let (shape, x) = x.try_extract_tensor::<f32>()?;
-        let [n_rows, n_inputs] = [0, 1].map(|axis| shape.get(axis).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0));
-        let given: Vec<(ValueRef<'_>, Option<ValueRef<'_>>)> = (0..LAYERS)
-            .map(|layer| Ok((input(context, 1 + 2 * layer)?, context.input(2 + 2 * layer)?)))
-            .collect::<ort::Result<_>>()?;
-        let mut layers = Vec::with_capacity(LAYERS);
-        for ((weights, bias), n_outputs) in given.iter().zip(&self.n_outputs) {
-            let (_, weights) = weights.try_extract_tensor::<f32>()?;
-            let bias = bias.as_ref().map(|bias| bias.try_extract_tensor::<f32>()).transpose()?.map(|(_, bias)| bias);
-            layers.push(Linear { weights, bias, n_outputs: *n_outputs });
-        }
-        let mut values: Vec<ValueRefMut<'_>> = self
-            .n_outputs
-            .iter()
-            .enumerate()
-            .map(|(index, n_outputs)| output(context, index, [n_rows, *n_outputs]))
-            .collect::<ort::Result<_>>()?;
-        let mut outputs: Vec<&mut [f32]> = values
-            .iter_mut()
-            .map(|value| value.try_extract_tensor_mut::<f32>().map(|(_, output)| output))
-            .collect::<ort::Result<_>>()?;
-        let (set, n_threads) = (self.set, self.n_threads);
-        computed(context, |spread| multiply(set, x, n_inputs, &layers, &mut outputs, n_threads, spread))
-    }
-}
-
-struct CachedAttentionOperator {
-    n_threads: usize,
-}
-
-impl Operator for CachedAttentionOperator {
-    type Kernel<'attr> = CachedAttentionKernel;
-
-    fn name(&self) -> &str {
-        "CachedAttention"
-    }
-
-    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        [FLOATS, FLOATS, FLOATS, FLOATS, INTEGERS, INTEGERS]
+        [FLOATS, BYTES, FLOATS]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -160,53 +122,162 @@ impl Operator for CachedAttentionOperator {
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
-        let size = |name: &str| {
-            let size = context.get::<i64>(name).and_then(|size| usize::try_from(size).ok());
-            size.ok_or_else(|| missing(name))
-        };
-        Ok(CachedAttentionKernel {
-            n_heads: size("num_heads")?,
-            query_head_size: size("query_head_size")?,
-            value_head_size: size("value_head_size")?,
-            layer_begin: size("layer_begin")?,
+        Ok(LinearKernel {
+            n_outputs: attribute(context, "outputs")?,
+            format: format(context)?,
             set: InstructionSet::best(),
             n_threads: self.n_threads,
         })
     }
 }
 
-struct CachedAttentionKernel {
-    n_heads: usize,
-    query_head_size: usize,
-    value_head_size: usize,
-    layer_begin: usize,
+struct LinearKernel {
+    n_outputs: usize,
+    format: Format,
     set: InstructionSet,
     n_threads: usize,
 }
 
-impl Kernel for CachedAttentionKernel {
+impl Kernel for LinearKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let [queries, keys, values, cache, entries, row_ends] = [0, 1, 2, 3, 4, 5].map(|index| input(context, index));
-        let (queries, keys, values, cache) = (queries?, keys?, values?, cache?);
-        let (entries, row_ends) = (entries?, row_ends?);
-        let (shape, cache) = cache.try_extract_tensor::<f32>()?;
-        let entry_size = shape.get(1).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
-        let work = CachedAttention {
+        let (x, weights, bias) = (input(context, 0)?, input(context, 1)?, input(context, 2)?);
+        let (shape, x) = x.try_extract_tensor::<f32>()?;
+        let (n_rows, n_inputs) = (dimension(shape, 0), dimension(shape, 1));
+        let (_, bytes) = weights.try_extract_tensor::<u8>()?;
+        let weights = Matrix::new(self.format, n_inputs, self.n_outputs, bytes).ok_or_else(does_not_fit)?;
+        let layer = Linear { weights, bias: bias.try_extract_tensor()?.1 };
+        let mut output = output(context, 0, [n_rows, self.n_outputs])?;
+        let (_, output) = output.try_extract_tensor_mut::<f32>()?;
+        computed(context, |spread| multiply(self.set, x, &[layer], &mut [output], self.n_threads, spread))
+    }
+}
+
+struct LayerOperator {
+    sees_cache: bool,
+    n_threads: usize,
+}
+
+impl Operator for LayerOperator {
+    type Kernel<'attr> = LayerKernel;
+
+    fn name(&self) -> &str {
+        if self.sees_cache { "CachedLayer" } else { "TextLayer" }
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        let seen = if self.sees_cache { vec![FLOATS, INTEGERS, INTEGERS] } else { vec![INTEGERS, INTEGERS] };
+        [FLOATS].into_iter().chain(seen).chain([OperatorInput::variadic(1)])
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [RESULT, RESULT, RESULT, OperatorOutput::required(TensorElementType::Uint8)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
+        let number = |name: &str| attribute(context, name);
+        let activation = Activation::ALL.get(number("activation")?).copied();
+        Ok(LayerKernel {
+            sees_cache: self.sees_cache,
+            has_wanted: number("has_wanted")? != 0,
+            hides_queries: number("hides_queries")? != 0,
+            layer_begin: number("layer_begin")?,
+            n_heads: number("num_heads")?,
+            query_head_size: number("query_head_size")?,
+            value_head_size: number("value_head_size")?,
+            inner_size: number("inner_size")?,
+            activation: activation.ok_or_else(|| missing("attribute activation"))?,
+            epsilon: context.get::<f32>("epsilon").ok_or_else(|| missing("attribute epsilon"))?,
+            format: format(context)?,
+            set: InstructionSet::best(),
+            n_threads: self.n_threads,
+        })
+    }
+}
+
+struct LayerKernel {
+    sees_cache: bool,
+    has_wanted: bool,
+    hides_queries: bool,
+    layer_begin: usize,
+    n_heads: usize,
+    query_head_size: usize,
+    value_head_size: usize,
+    inner_size: usize,
+    activation: Activation,
+    epsilon: f32,
+    format: Format,
+    set: InstructionSet,
+    n_threads: usize,
+}
+
+impl LayerKernel {
+    /// The layer, of the weights from input number `first` on.
+    fn layer<'a>(&self, weights: &'a [ValueRef<'a>], width: usize) -> ort::Result<Layer<'a>> {
+        let (key_width, value_width) = (self.n_heads * self.query_head_size, self.n_heads * self.value_head_size);
+        let floats = |index: usize| weights[index].try_extract_tensor::<f32>().map(|(_, floats)| floats);
+        let linear = |number: usize, n_inputs: usize, n_outputs: usize| -> ort::Result<Linear<'a>> {
+            let (_, bytes) = weights[2 * number].try_extract_tensor::<u8>()?;
+            let weights = Matrix::new(self.format, n_inputs, n_outputs, bytes).ok_or_else(does_not_fit)?;
+            Ok(Linear { weights, bias: floats(2 * number + 1)? })
+        };
+        let norm = |number: usize| -> ort::Result<Norm<'a>> {
+            Ok(Norm { scale: floats(2 * number)?, shift: floats(2 * number + 1)? })
+        };
+        Ok(Layer {
             n_heads: self.n_heads,
             query_head_size: self.query_head_size,
             value_head_size: self.value_head_size,
-            queries: queries.try_extract_tensor()?.1,
-            keys: keys.try_extract_tensor()?.1,
-            values: values.try_extract_tensor()?.1,
-            cache,
-            entry_size,
-            layer_begin: self.layer_begin,
-            entries: entries.try_extract_tensor()?.1,
-            row_ends: row_ends.try_extract_tensor()?.1,
+            activation: self.activation,
+            epsilon: self.epsilon,
+            projections: [linear(0, width, key_width)?, linear(1, width, key_width)?, linear(2, width, value_width)?],
+            attention_output: linear(3, value_width, width)?,
+            ffn_in: linear(4, width, self.inner_size)?,
+            ffn_out: linear(5, self.inner_size, width)?,
+            attention_norm: norm(6)?,
+            ffn_norm: norm(7)?,
+        })
+    }
+}
+
+/// Weights of a layer.
+const N_WEIGHTS: usize = 16;
+
+impl Kernel for LayerKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let n_seen = if self.sees_cache { 3 } else { 2 };
+        let first_weight = 1 + n_seen + usize::from(self.has_wanted);
+        let values =
+            (0..first_weight + N_WEIGHTS).map(|index| input(context, index)).collect::<ort::Result<Vec<_>>>()?;
+        let (shape, x) = values[0].try_extract_tensor::<f32>()?;
+        let (n_tokens, width) = (dimension(shape, 0), dimension(shape, 1));
+        let integers = |index: usize| values[index].try_extract_tensor::<i64>().map(|(_, integers)| integers);
+        let layer = self.layer(&values[first_weight..], width)?;
+        let wanted = if self.has_wanted { Some(integers(n_seen + 1)?) } else { None };
+        let sight = if self.sees_cache {
+            let (shape, numbers) = values[1].try_extract_tensor::<f32>()?;
+            let entry_size = dimension(shape, 1);
+            let (entries, row_ends) = (integers(2)?, integers(3)?);
+            Sight::Cache(Cache { numbers, entry_size, layer_begin: self.layer_begin, entries, row_ends })
+        } else {
+            let mask = Some(integers(2)?).filter(|mask| mask.contains(&0));
+            Sight::Texts(Texts { ends: integers(1)?, mask, hides_queries: self.hides_queries, wanted: None })
         };
-        let shape = [work.row_ends.len() * 2, self.n_heads * self.value_head_size];
-        let mut output = output(context, 0, shape)?;
-        let (_, output) = output.try_extract_tensor_mut::<f32>()?;
-        computed(context, |spread| attend(self.set, &work, output, self.n_threads, spread))
+        let run = LayerRun::new(self.set, layer, sight, wanted, n_tokens, self.n_threads).ok_or_else(does_not_fit)?;
+        let [key_width, value_width] = [self.query_head_size, self.value_head_size].map(|size| self.n_heads * size);
+        let mut floats = [(0, [run.n_wanted(), width]), (1, [n_tokens, key_width]), (2, [n_tokens, value_width])]
+            .into_iter()
+            .map(|(index, shape)| output(context, index, shape))
+            .collect::<ort::Result<Vec<_>>>()?;
+        let mut scratch = output(context, 3, [1, run.scratch_size()])?;
+        let (_, scratch) = scratch.try_extract_tensor_mut::<u8>()?;
+        let mut outputs = floats
+            .iter_mut()
+            .map(|value| value.try_extract_tensor_mut::<f32>().map(|(_, output)| output))
+            .collect::<ort::Result<Vec<_>>>()?
+            .into_iter();
+        let (Some(output), Some(keys), Some(values)) = (outputs.next(), outputs.next(), outputs.next()) else {
+            return Err(missing("an output"));
+        };
+        computed(context, |spread| run.run(LayerTensors { input: x, keys, values, output, scratch }, spread))
     }
 }

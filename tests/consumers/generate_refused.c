@@ -171,6 +171,14 @@ static void bad_numbers(const ernie_model *model) {
     REFUSED(sample, g.top_p = 1.5f, "top_p is 1.5");
     REFUSED(beam, g.repetition_penalty = 0.0f, "repetition_penalty is 0");
     REFUSED(beam, (g.min_new_tokens = 4, g.max_new_tokens = 3), "min_new_tokens is 4");
+    /* What counts for nothing may be anything, where it has no range to be in. */
+    {
+        ernie_generation other = greedy;
+        other.n_beams = 65;
+        other.length_penalty = 2.0f;
+        ernie_result_free(generate(model, "好", &other));
+        REFUSED(greedy, g.length_penalty = 10.5f, "length_penalty");
+    }
     /* A struct of a later header: fields that this library does not know must be 0. */
     memset(&newer, 0, sizeof newer);
     newer.known = greedy;
@@ -221,7 +229,7 @@ static void no_room(const ernie_model *model) {
     REFUSED(generation, g.max_new_tokens = SIZE_MAX, "max_new_tokens");
     REFUSED(generation, g.min_new_tokens = 94, "min_new_tokens is 94");
     generation.max_new_tokens = generation.min_new_tokens = 93;
-    FAILS(ernie_generate(model, inputs, 2, NULL, &generation, &result), code, "input 1: 3 tokens and 93 new ones");
+    FAILS(ernie_generate(model, inputs, 2, NULL, &generation, &result), code, "input 1: 3 tokens, 93 new ones");
     CHECK(result == NULL);
     call.errors = ERNIE_ERRORS_INPUT;
     OK(ernie_generate(model, inputs, 2, &call, &generation, &result));
@@ -237,8 +245,10 @@ static void bad_calls(const ernie_model *model) {
     ernie_input inputs[3];
     ernie_call call = ERNIE_CALL_INIT;
     ernie_generation generation = decoding(ERNIE_DECODING_GREEDY);
-    ernie_result *result = NULL, *vectors = NULL, *alone;
+    ernie_result *result = NULL, *vectors = NULL, *raw = NULL, *alone;
     const ernie_generated *generated = NULL;
+    const ernie_item *items = NULL;
+    ernie_tensor tensor;
     size_t n_generated = 0;
     int32_t of_input = -1;
     ernie_str message;
@@ -254,7 +264,19 @@ static void bad_calls(const ernie_model *model) {
     FAILS(ernie_generate(model, inputs, 3, NULL, NULL, &result), ERNIE_ERROR_INVALID_UTF8, "input 1");
     call.outputs = ERNIE_OUTPUT_TOKENS;
     FAILS(ernie_generate(model, inputs, 1, &call, NULL, &result), code, "vectors of tokens");
+    FAILS(ernie_infer(model, inputs, 1, &call, &result), code, "ernie_encode gives");
+    call.outputs = ERNIE_OUTPUT_RAW;
+    FAILS(ernie_generate(model, inputs, 1, &call, NULL, &result), code, "ernie_infer gives");
+    OK(ernie_infer(model, inputs, 1, &call, &raw));
+    OK(ernie_result_tensor(raw, 0, 0, &tensor));
+    CHECK(tensor.n_dims == 3);
+    FAILS(ernie_result_generated(raw, 0, &generated, &n_generated), code, "no generated texts");
+    FAILS(ernie_result_items(raw, 0, &items, &n_generated), code, "no items");
+    ernie_result_free(raw);
     call.outputs = 0;
+    call.threshold = 2.0f;
+    FAILS(ernie_generate(model, inputs, 1, &call, NULL, &result), code, "threshold is 2");
+    call.threshold = 1.0f;
     call.errors = ERNIE_ERRORS_INPUT;
     CHECK(result == NULL);
     OK(ernie_generate(model, inputs, 3, &call, &generation, &result));

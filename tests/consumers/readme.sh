@@ -1,5 +1,6 @@
 #!/bin/sh
-# The README's program, with the README's CMake lines, builds as shown and runs; the README's commands of the tool run.
+# The README's program, with the README's CMake lines, builds as shown and runs; its other C++ lines are those of an example;
+# the README's commands of the tool run.
 # Usage: readme.sh README PREFIX ROOT
 set -eu
 work=$(mktemp -d)
@@ -9,6 +10,11 @@ block cpp "$1" > "$work/quick_tour.cpp"
 block cmake "$1" > "$work/CMakeLists.txt"
 [ "$(wc -l < "$work/quick_tour.cpp")" -ge 15 ]
 diff "$work/quick_tour.cpp" "$3/cpp-examples/quick_tour.cpp"
+# The lines of generation follow one another in the example, whatever their margins.
+lines() { sed 's/^ *//' "$1" | tr '\n' '\001'; }
+block c++ "$1" > "$work/generate"
+[ "$(wc -l < "$work/generate")" -ge 5 ]
+lines "$3/cpp-examples/generate.cpp" | grep -qaF -- "$(lines "$work/generate")"
 cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$2" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" > "$work/log" || { cat "$work/log"; exit 1; }
 cmake --build "$work/build" > "$work/log" || { cat "$work/log"; exit 1; }
 cd "$3"
@@ -24,3 +30,4 @@ fi
 sh -e "$work/commands" > "$work/answers"
 grep -q '"label":"positive"' "$work/answers"
 grep -q '"outputs":{"logits":{"shape":\[1,2\]' "$work/answers"
+grep -q '"finish":"[a-z_]*","token_ids":\[.*"sequences":\[' "$work/answers"

@@ -52,7 +52,8 @@ fn inputs_that_are_not_there_are_refused() {
     let refused = |input: &str| refusal(&[&TOKENIZE[..], &[input]].concat(), "");
     assert!(refused(&name("*.txt")).contains("*.txt matches no file"));
     assert!(refused(&name("a***")).contains("pattern"));
-    assert!(refused(&name("a.txt")).contains("a.txt: No such file"));
+    let missing = refused(&name("a.txt"));
+    assert!(missing.contains("a.txt: No such file") && missing.contains("a text itself goes to standard input"));
     assert!(refused(&name("")).contains("is a directory"));
     assert!(refusal(&[&TOKENIZE[..], &["-", "-"]].concat(), "").contains("once"));
     assert_eq!(lines(&done(&[&TOKENIZE[..], &["-"]].concat(), "好\n")).len(), 1);
@@ -210,6 +211,8 @@ fn progress_is_said_where_it_is_asked_for() {
     // Of a stream nobody knows how much is left.
     let of_stream = done(&[&TOKENIZE[..], &["--progress"]].concat(), "好\n");
     assert!(errors(&of_stream).lines().all(|line| line.ends_with("lines/s")), "{}", errors(&of_stream));
+    assert!(errors(&of_stream).lines().all(|line| line.starts_with("ernie: 1 line")), "{}", errors(&of_stream));
+    assert!(!errors(&of_stream).contains("1 lines"), "{}", errors(&of_stream));
     assert!(errors(&tool(&[&TOKENIZE[..], &[&input]].concat(), b"")).is_empty());
     // What an earlier run did is told apart.
     let output = file(dir.path(), "out.jsonl", "");

@@ -295,7 +295,20 @@ fn what_contradicts_itself_or_counts_for_nothing_is_refused() {
     }
     refused(&["--stream", "--source-padding", "reference"], 1, "--source-padding reference");
     refused(&["--resume"], 2, "--output");
-    refused(&["--beams", "many"], 2, "invalid value");
+    // Numbers that there are not are named, with a minus too.
+    for flag in ["--beams", "--sequences", "--max-new-tokens", "--min-new-tokens", "--no-repeat-ngram", "--seed"] {
+        for number in ["many", "-1"] {
+            refused(&["--sample", flag, number], 2, &format!("invalid value '{number}' for '{flag} <N>': expected"));
+        }
+    }
+    for number in ["0", "-1"] {
+        refused(&["--sample", "--top-k", number], 2, "expected a number from 1");
+    }
+    for (flag, wanted) in
+        [("--temperature", "above 0 and finite"), ("--top-p", "above 0"), ("--repetition-penalty", "0.001")]
+    {
+        refused(&["--sample", flag, "-1"], 1, wanted);
+    }
     // What the library knows better.
     refused(&["--beams", "0"], 1, "n_beams is 0, it goes from 1 to 64");
     refused(&["--greedy", "--sequences", "2"], 1, "n_sequences is 2, greedy search gives 1");
@@ -303,7 +316,7 @@ fn what_contradicts_itself_or_counts_for_nothing_is_refused() {
     refused(&["--sample", "--temperature", "0"], 1, "temperature is 0");
     refused(&["--length-penalty", "-11"], 1, "it goes from -10 to 10");
     refused(&["--max-new-tokens", "0"], 1, "max_new_tokens is 0");
-    refused(&["--max-new-tokens", "500"], 1, "the shortest source leaves");
+    refused(&["--max-new-tokens", "500"], 1, "the shortest source and the token that asks for the next leave");
     refused(&["--forbid", "-1"], 1, "forbidden_tokens[0] is -1");
     refused(&["--begin-with", "2"], 1, "ends a text");
     refused(&["--stop", ""], 1, "stop[0] is empty");
@@ -319,7 +332,7 @@ fn sources_that_are_cut_are_told() {
     let written = done(&["generate", "--stream", GENERATOR], &input);
     assert_eq!(errors(&written), "ernie: 1 text was cut\n");
     let named = done(&["generate", "--stream", "--no-truncation", GENERATOR], &input);
-    assert!(errors(&named).starts_with("ernie: line 1: the text has 202 tokens"), "{}", errors(&named));
+    assert!(errors(&named).starts_with("ernie: line 1: the text, which shares 96 positions"), "{}", errors(&named));
     assert!(generate(&["--max-tokens", "6"], &input)[0]["text"] != answers[0]["text"]);
 }
 
@@ -339,6 +352,14 @@ fn a_generator_is_inspected_and_answers_like_other_models() {
         let model = format!("tests/fixtures/checkpoints/{name}");
         let report = &lines(&done(&["inspect", "--json", &model], ""))[0];
         assert_eq!((&report["task"], &report["network"]["head"]), (&json!("generation"), &json!("generator")));
+        let generator = |attention_token: &str, target_type_id: u32| {
+            let (new, source) = (24, 71);
+            json!({"attention_token": attention_token, "target_type_id": target_type_id, "max_new_tokens": new,
+                   "max_source_tokens": source})
+        };
+        assert_eq!(report["generator"], generator("[ATTN]", 3));
+        let other = ["inspect", "--json", "--set", "attention_token=[MASK]", "--set", "target_type_id=1", &model];
+        assert_eq!(lines(&done(&other, ""))[0]["generator"], generator("[MASK]", 1));
         let answers = lines(&done(&["infer", &model], TEXTS));
         let all = lines(&done(&["generate", &model], TEXTS));
         assert_eq!((answers.len(), all.len()), (5, 5));

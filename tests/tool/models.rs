@@ -67,8 +67,14 @@ fn inspect_describes_every_family_and_says_why_one_is_refused() {
         assert!(output.status.success(), "{name}: {}", errors(&output));
         let report = &lines(&output)[0];
         assert_eq!((&report["family"], &report["task"]), (&family.into(), &task.into()), "{name}");
-        assert!(report["network"]["n_layers"].is_number() && report["weight_bytes"].is_number(), "{name}");
+        assert!(report["network"]["n_layers"].is_number() && report["bytes_as_f32"].is_number(), "{name}");
     }
+    // The same numbers are as many bytes, however they are stored.
+    let n_bytes = |name: &str| {
+        let report = tool(&["inspect", "--json", root.join(name).to_str().unwrap()], b"");
+        lines(&report)[0]["bytes_as_f32"].clone()
+    };
+    assert_eq!(n_bytes("hf_f16"), n_bytes("hf_bert_prefix"));
     // Stored types are called as the options call them.
     for (name, stored) in [("paddlenlp_uie", "f32"), ("hf_f16", "f16"), ("hf_qa_bf16", "bf16")] {
         let report = tool(&["inspect", root.join(name).to_str().unwrap()], b"");
@@ -81,16 +87,20 @@ fn inspect_describes_every_family_and_says_why_one_is_refused() {
 
 #[test]
 fn a_model_whose_threads_cannot_be_had_is_refused_and_nobody_waits() {
-    // More stacks than there are addresses for.
-    let script = "ulimit -v 8000000 && exec timeout 60 \"$0\" infer --set threads=4096 models/demo";
-    let child = std::process::Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_ernie")])
-        .current_dir(support::root())
-        .env("ERNIE_ORT_PATH", support::root().join("build/runtime"))
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap();
-    assert_ne!(child.status.code(), Some(124), "it was still waiting after a minute");
-    let said = errors(&child);
-    assert!(!child.status.success() && said.contains("4096 threads (option threads)"), "{said}");
+    // More stacks than there are addresses for, with more or less left behind the last one.
+    for n_kilobytes in [1_000_000, 7_999_000, 7_999_500, 8_000_000] {
+        let script = format!("ulimit -v {n_kilobytes} && exec timeout 60 \"$0\" infer --set threads=4096 models/demo");
+        let child = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_ernie")])
+            .current_dir(support::root())
+            .env("ERNIE_ORT_PATH", support::root().join("build/runtime"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert_ne!(child.status.code(), Some(124), "it was still waiting after a minute");
+        let said = errors(&child);
+        assert_eq!(child.status.code(), Some(1), "{said}");
+        assert!(said.contains("4096 threads (option threads): the system refuses number "), "{said}");
+        assert!(said.contains("Resource temporarily unavailable"), "{said}");
+    }
 }

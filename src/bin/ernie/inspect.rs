@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ernie::error::Error;
 use ernie::model_dir::ModelSpec;
-use ernie::pipeline::Model;
+use ernie::pipeline::{GeneratorReport, Model};
 use serde_json::{Value, json};
 
 use crate::args::ModelArgs;
@@ -57,7 +57,7 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "weights": spec.weights.as_ref().map(|files| files.path().display().to_string()),
         "format": checkpoint.map(|report| report.format),
         "stored_as": checkpoint.map(|report| option_name(report.stored_type)),
-        "weight_bytes": checkpoint.map(|report| report.n_bytes),
+        "bytes_as_f32": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
         "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
         "task": model.map_or_else(|_| spec.task.map(|t| t.name()), |m| Some(m.task().name())),
@@ -73,10 +73,21 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "outputs": infos(Model::graph_outputs),
         "roles": roles,
         "network": network,
+        "generator": model.ok().and_then(Model::generator_report).map(|report| generator(&report)),
         "ignored": checkpoint.map(|report| report.ignored.as_slice()).unwrap_or_default(),
         "runtime": ernie::runtime::loaded().map(ToString::to_string),
         "missing": missing,
         "error": model.err().map(Error::report),
+    })
+}
+
+/// What a generator does where nobody says it.
+fn generator(report: &GeneratorReport) -> Value {
+    json!({
+        "attention_token": report.attention_token,
+        "target_type_id": report.target_type_id,
+        "max_new_tokens": report.max_new_tokens,
+        "max_source_tokens": report.max_source_tokens,
     })
 }
 

@@ -101,13 +101,21 @@ impl Progress {
     }
 
     fn summary(&self) -> String {
-        let n_lines = self.n_lines_skipped + self.n_lines_done;
+        let lines = self.lines();
         let of_this_run = match self.n_lines_skipped {
             0 => String::new(),
             _ => format!(", {} of them now,", self.n_lines_done),
         };
         let (seconds, speed) = self.pace();
-        format!("{n_lines} lines{of_this_run} in {seconds:.1} s, {speed} lines/s")
+        format!("{lines}{of_this_run} in {seconds:.1} s, {speed} lines/s")
+    }
+
+    /// How many lines have an answer.
+    fn lines(&self) -> String {
+        match self.n_lines_skipped + self.n_lines_done {
+            1 => "1 line".to_owned(),
+            n => format!("{n} lines"),
+        }
     }
 
     /// Seconds so far, and lines in one of them.
@@ -119,7 +127,7 @@ impl Progress {
 
     fn text(&self) -> String {
         let (seconds, speed) = self.pace();
-        let mut text = format!("{} lines, {speed} lines/s", self.n_lines_skipped + self.n_lines_done);
+        let mut text = format!("{}, {speed} lines/s", self.lines());
         if let (Some(n_bytes), 1..) = (self.n_bytes, self.n_bytes_done) {
             let n_left = n_bytes.saturating_sub(self.n_bytes_skipped + self.n_bytes_done);
             let left = (seconds * n_left as f64 / self.n_bytes_done as f64).ceil() as u64;

@@ -1,5 +1,6 @@
 //! Names of files and patterns -> the inputs, in order.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, glob_with};
@@ -41,7 +42,13 @@ fn standard_input() -> Source {
 }
 
 fn source(path: PathBuf) -> Result<Source, Failure> {
-    let metadata = path.metadata().map_err(Failure::of(&path))?;
+    let metadata = path.metadata().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let path = path.display();
+            Failure::Refused(format!("{path}: {error}; arguments name files, a text itself goes to standard input"))
+        }
+        _ => Failure::File(path.clone(), error),
+    })?;
     if metadata.is_dir() {
         return Err(Failure::Refused(format!("{}: is a directory", path.display())));
     }

@@ -8,10 +8,26 @@ use ernie::error::{Error, Result};
 use ernie::options::Options;
 use ernie::pipeline::{Decoding, Generation, SourcePadding};
 
-use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs};
+use super::{BulkArgs, ModelArgs, ReadArgs, TextArgs, positive, whole};
+
+/// What comes out, below the options.
+const OUTPUT: &str = "\
+JSON Lines have:
+  id                  That of the line, where it has one.
+  text                The text, the first of several.
+  score               Of beam search what texts are compared by, else the same as log_probability.
+  log_probability     The logarithm of the text's probability.
+  finish              Why it ends: end (by the model), length (--max-new-tokens), stop_string (--stop), exhausted (all tokens
+                      are forbidden).
+  token_ids           Its tokens (--ids).
+  sequences           All texts, of beam search the best first (--sequences above 1).
+  n_truncated_tokens  How much of the source was cut, where it was.
+
+`ernie inspect` shows how many new tokens and how long a source a model has room for.";
 
 /// A text takes many steps, so chunks are smaller than those of other commands. Windows would give several sources of a text.
 #[derive(Args)]
+#[command(after_help = OUTPUT)]
 #[command(mut_arg("chunk", |chunk| chunk.default_value("64")))]
 #[command(mut_arg("doc_stride", |doc_stride| doc_stride.hide(true)))]
 pub(crate) struct GenerateArgs {
@@ -56,7 +72,10 @@ const NOT_BEAMS: [&str; 2] = ["greedy", "sample"];
 #[derive(Args)]
 struct DecodingArgs {
     /// Beam search, which is the default: hypotheses that are followed, from 1 to 64 (5).
-    #[arg(long, value_name = "N", conflicts_with_all = NOT_BEAMS)]
+    #[arg(
+        long, value_name = "N", conflicts_with_all = NOT_BEAMS,
+        allow_negative_numbers = true, value_parser = whole::<usize>
+    )]
     beams: Option<usize>,
     /// Beam search: hypotheses are compared by `log p / ((5 + tokens) / 6)^X`, from -10 to 10 (1).
     #[arg(long, value_name = "X", conflicts_with_all = NOT_BEAMS, allow_negative_numbers = true)]
@@ -67,20 +86,32 @@ struct DecodingArgs {
     /// Tokens by chance, as likely as the model says.
     #[arg(long)]
     sample: bool,
-    /// Sampling: logits are divided by it, above 0; below 1 likely tokens become likelier (1).
-    #[arg(long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    /// Sampling: logits are divided by it, above 0 and finite; below 1 likely tokens become likelier (1).
+    #[arg(
+        long, value_name = "X", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true
+    )]
     temperature: Option<f32>,
     /// Sampling: only so many of the likeliest tokens (all).
-    #[arg(long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(
+        long, value_name = "K", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true, value_parser = positive
+    )]
     top_k: Option<usize>,
     /// Sampling: only the likeliest tokens that together have this probability, above 0 and up to 1 (1: all).
-    #[arg(long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    #[arg(
+        long, value_name = "P", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true
+    )]
     top_p: Option<f32>,
-    /// Sampling: the same seed gives the same texts (0).
-    #[arg(long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING)]
+    /// Sampling: the same seed gives the same texts, and equal lines the same samples (0).
+    #[arg(
+        long, value_name = "N", requires = "sample", conflicts_with_all = NOT_SAMPLING,
+        allow_negative_numbers = true, value_parser = whole::<u64>
+    )]
     seed: Option<u64>,
     /// Texts for each input: the best hypotheses, no more than beams, or so many samples, up to 64 (1).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     sequences: Option<usize>,
 }
 
@@ -88,16 +119,16 @@ struct DecodingArgs {
 #[derive(Args)]
 struct LimitArgs {
     /// Tokens of a text at most (120, or a quarter of the model's positions where that is less).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     max_new_tokens: Option<usize>,
     /// Tokens of a text at least (0).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     min_new_tokens: Option<usize>,
     /// Logits of tokens that were written are divided by it, or multiplied where they are negative; from 0.001 to 1000 (1: neither).
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
     /// No sequence of N tokens is written twice (0: any may be).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>)]
     no_repeat_ngram: Option<usize>,
     /// End a text before this string. May be given several times.
     #[arg(long, value_name = "TEXT")]
@@ -105,7 +136,8 @@ struct LimitArgs {
     /// The id of a token that is not written. May be given several times.
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     forbid: Vec<i64>,
-    /// The id of a token that every text begins with. May be given several times, in the order of the tokens.
+    /// The id of a token that every text begins with, none that is forbidden or ends a text. May be given several times, in the
+    /// order of the tokens.
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     begin_with: Vec<i64>,
 }

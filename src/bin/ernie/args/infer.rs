@@ -21,7 +21,7 @@ pub(crate) struct InferArgs {
     /// The probability, above 0 and up to 1, above which something is found (labels, entities; extraction: without it 0.5).
     #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f32>,
-    /// Add input_ids, token_type_ids and the graph's own outputs to every line.
+    /// Add input_ids, token_type_ids and the graph's own outputs to every line; generation gives them instead of texts.
     #[arg(long)]
     raw: bool,
     #[command(flatten)]

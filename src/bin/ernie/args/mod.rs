@@ -9,6 +9,7 @@ pub(crate) use generate::{Form, GenerateArgs};
 pub(crate) use infer::InferArgs;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ernie::error::{Error, Result};
@@ -17,9 +18,16 @@ use ernie::pipeline::Call;
 
 use crate::output_file::Existing;
 
+/// What the shell is told, below the commands.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  All lines were read, also where some were bad; or the reader of standard output closed it, as `head` does.
+  1  The run failed; --strict: at a bad line, --fail: after one.
+  2  The command line is wrong.";
+
 /// Runs Baidu ERNIE models.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, after_help = EXIT_STATUS, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -172,6 +180,7 @@ pub(crate) struct BulkArgs {
 #[derive(Args)]
 pub(crate) struct ReadArgs {
     /// How lines are read; `auto` takes JSON Lines from `*.jsonl`, and where the first line that is not blank begins with `{`.
+    /// A blank line is an empty text, of JSON Lines a bad line.
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(crate) format: Format,
     /// Lines that are worked on together.
@@ -237,6 +246,11 @@ fn is_array(path: &Path) -> bool {
 
 fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
+}
+
+/// A whole number; clap's own parser does not say which there are.
+fn whole<T: FromStr>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number from 0".to_owned())
 }
 
 impl SetArgs {
