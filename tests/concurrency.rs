@@ -83,12 +83,19 @@ fn answer(model: &Model, number: usize) -> Output {
 fn any_number_of_threads_get_what_a_call_alone_gets() {
     const N_CALLS: usize = 24;
     let few = [("max_rows", "3"), ("max_batch_tokens", "64")];
-    for (name, options) in [("models/demo", &[][..]), ("models/demo", &few), ("tests/fixtures/sums", &[])] {
+    let (int8, bf16) = ([("precision", "int8")], [("precision", "bf16")]);
+    for (name, options, numbers_of_threads) in [
+        ("models/demo", &[][..], &[1, 4, 16, 64][..]),
+        ("models/demo", &few, &[16]),
+        ("models/demo", &int8, &[16]),
+        ("models/demo", &bf16, &[16]),
+        ("tests/fixtures/sums", &[], &[4, 16]),
+    ] {
         let wanted: Vec<String> = {
             let alone = open(name, options);
             (0..N_CALLS).map(|number| bits(&answer(&alone, number))).collect()
         };
-        for n_threads in [1, 4, 16, 64] {
+        for n_threads in numbers_of_threads.iter().copied() {
             let model = open(name, options);
             let barrier = Barrier::new(n_threads);
             std::thread::scope(|scope| {
