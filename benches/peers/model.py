@@ -5,8 +5,8 @@
     model.py export WORK      WORK/onnx/model.onnx: the same by torch.onnx.export, for ONNX Runtime and OpenVINO
     model.py reference WORK   WORK/reference.json: ids of all texts and the logits of those that are compared, in f32
 
-WORK/texts.json (of run.py) must be there. Weights are drawn as those of real networks are before training (normal, 0.02);
-biases are not zero, so that a peer that forgets one is found out. The classifier is then moved and stretched so that
+WORK/texts.json (of run.py) must be there. Weights are drawn as those of real networks are before training (normal,
+0.02); biases are not zero, so that a peer that forgets one is found out. The classifier is then moved and stretched so that
 half of the texts compared have each label and the difference of their logits has a standard deviation of 2.
 """
 
@@ -106,8 +106,8 @@ def load(work, attention):
 def without_task_ids(model):
     """Adds the embedding of task 0, which every token has, to those of the positions.
 
-    ONNX Runtime's optimiser would drop it in silence (it fuses three tables and takes the fourth for nothing), and BERT,
-    which the other peers know, has none.
+    ONNX Runtime's optimiser would drop it in silence (it fuses three tables and takes the fourth for nothing), and
+    BERT, which the other peers know, has none.
     """
     parts = model.ernie.embeddings
     with torch.no_grad():

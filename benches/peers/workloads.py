@@ -69,7 +69,7 @@ class Texts:
             self.calibration = [made(rng, REVIEW_LENGTHS) for _ in range(128)]
         ideographs = [c for c in "".join(reviews) if "\u4e00" <= c <= "\u9fff" and c in known]
         n_reviews = min(limit or 128, len(reviews))
-        n_questions = min(limit or 512, len(questions))
+        n_questions = min(limit or 256, len(questions))
         self.by_workload = {
             "single128": ["".join(ideographs[:126])] * (10 if quick else 60),
             "single16": ["".join(ideographs[:14])] * (20 if quick else 200),

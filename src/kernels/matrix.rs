@@ -70,14 +70,20 @@ impl Format {
 }
 
 /// Bytes that begin at a cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
 /// Packed weights.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Packed {
     lines: Vec<Line>,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packed").field("n_bytes", &self.bytes().len()).finish()
+    }
 }
 
 /// Packed weights, where they lie.

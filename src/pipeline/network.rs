@@ -163,13 +163,14 @@ static LOADED: Mutex<Vec<(String, Weak<Loaded>)>> = Mutex::new(Vec::new());
 
 /// The network of `spec`, read or shared with a model that is open already.
 pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
-    let reading = reading(spec, options);
+    let format = format_of(options)?;
+    let reading = format!("{}{format:?}", reading(spec, options));
     if let Some(loaded) = known(&key(&identities_now(spec)?, &reading)) {
         return Ok(loaded);
     }
     let Read { architecture, mut weights, report, identities } = read(spec, options)?;
     let mut formats = vec![None; weights.all.len()];
-    if let Some(format) = format_of(options)? {
+    if let Some(format) = format {
         (weights, formats) = pack(&architecture, weights, format)?;
     }
     let info = |(weight, format): (&Weight, Option<Format>)| WeightInfo {
