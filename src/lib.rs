@@ -34,6 +34,7 @@ mod mapped_file;
 pub mod model_dir;
 pub mod options;
 mod panics;
+mod parallel;
 pub mod pipeline;
 mod scheduler;
 mod session;

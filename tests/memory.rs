@@ -44,9 +44,9 @@ fn over_callers() {
         }
         assert_eq!(model.stats().n_queued, 0);
     };
-    load(30);
+    load(10);
     let before = resident_kib();
-    load(60);
+    load(20);
     let after = resident_kib();
     assert!(after < before + 4 * 1024, "{before} KiB grew to {after} KiB");
     assert!(model.stats().n_joined_texts > 0);

@@ -3,9 +3,6 @@
 //! Large `f32` tensors of a mapped file stay there. Small ones are copied, so that they are aligned; other types are
 //! widened. Every element is looked at once: a network with a single NaN answers NaN.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use half::{bf16, f16};
 
 use super::tensors::{Data, StoredTensor};
@@ -18,8 +15,6 @@ use crate::weights::{Storage, Weight, Weights};
 const SMALL_BYTES: usize = 1 << 16;
 /// Bytes looked at between two releases of their pages: what a scan keeps in memory.
 const SCAN_BYTES: usize = 8 << 20;
-/// Threads beyond these find no more memory bandwidth.
-const MAX_THREADS: usize = 4;
 
 /// Makes weights of `tensors`, in order; `precision` rounds them as if they had been stored in it.
 ///
@@ -27,32 +22,8 @@ const MAX_THREADS: usize = 4;
 /// - [`Error::InvalidModel`]: an element is not finite, or becomes so in `precision`; or the tensor holds no
 ///   floating-point numbers.
 pub(crate) fn weights(tensors: Vec<(String, StoredTensor)>, precision: Option<Precision>) -> Result<Weights> {
-    let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
-    let tensors: Vec<Mutex<Option<(String, StoredTensor)>>> =
-        tensors.into_iter().map(|t| Mutex::new(Some(t))).collect();
-    let slots: Vec<Mutex<Option<Result<Weight>>>> = tensors.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(tensor), Some(slot)) = (tensors.get(index), slots.get(index)) else { break };
-            // Taken out, so that its memory is given back as soon as the weight is made.
-            let tensor = tensor.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let made = tensor.map(|(name, tensor)| weight(name, tensor, precision));
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = made;
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..n_threads {
-            // A thread that cannot be had leaves its share to the others.
-            drop(std::thread::Builder::new().spawn_scoped(scope, work));
-        }
-        work();
-    });
-    let lost = || Err(Error::Internal("a weight was not made".into()));
-    let made =
-        slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(lost));
-    Ok(Weights { all: made.collect::<Result<_>>()? })
+    let all = crate::parallel::map(tensors, |(name, tensor)| weight(name, tensor, precision))?;
+    Ok(Weights { all })
 }
 
 fn weight(name: String, tensor: StoredTensor, precision: Option<Precision>) -> Result<Weight> {

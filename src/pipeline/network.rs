@@ -90,24 +90,20 @@ fn pack(architecture: &Architecture, weights: Weights, format: Format) -> Result
     };
     let has_words = matches!(architecture.head, Head::MaskedLm | Head::Generator);
     let format_of_words = if format == Format::F32 { Format::F32 } else { Format::Bf16 };
-    let (mut all, mut formats) = (Vec::with_capacity(weights.all.len() + 1), Vec::new());
-    let mut push = |weight: Weight, format: Option<Format>| {
-        all.push(weight);
-        formats.push(format);
-    };
-    for weight in weights.all {
-        if has_words && weight.name == "embeddings.word" {
-            push(weight.packed(PACKED_WORDS.to_owned(), format_of_words, Order::OutIn)?, Some(format_of_words));
-        }
+    let pack_one = |weight: Weight| {
         let is_product = weight.shape.len() == 2 && weight.name.ends_with(".weight");
         let format = if weight.name.starts_with("layer.") { format } else { Format::F32 };
-        // One at a time: what is packed is not in memory twice.
-        match (is_product, weight.shape.len()) {
-            (true, _) => push(weight.packed(weight.name.clone(), format, order)?, Some(format)),
-            (false, 1) => push(weight.aligned()?, None),
-            (false, _) => push(weight, None),
-        }
-    }
+        Ok(match (is_product, weight.shape.len()) {
+            (true, _) => vec![(weight.packed(weight.name.clone(), format, order)?, Some(format))],
+            (false, 1) => vec![(weight.aligned()?, None)],
+            (false, _) if has_words && weight.name == "embeddings.word" => {
+                let packed = weight.packed(PACKED_WORDS.to_owned(), format_of_words, Order::OutIn)?;
+                vec![(packed, Some(format_of_words)), (weight, None)]
+            }
+            (false, _) => vec![(weight, None)],
+        })
+    };
+    let (all, formats) = crate::parallel::map(weights.all, pack_one)?.into_iter().flatten().unzip();
     Ok((Weights { all }, formats))
 }
 
