@@ -46,7 +46,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a checkpoint, else `off`), `off`, `runs` (while a run is under way), `on`
 /// - `prepacking`: weights of a checkpoint are packed for the products of this library (`on`, default), or are used where they lie in the
 ///   file by ONNX Runtime's (`off`: opens in milliseconds, takes the file's pages only, is slower; a text alone and in a batch then
-///   agree to rounding, not to the last bit)
+///   agree to rounding, not to the last bit; generators are always packed)
 /// - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
 /// - `profile`: the beginning of a path to which ONNX Runtime writes its profile of every run when the model is freed (default: none)
 /// - `precision`: how a checkpoint's weights are kept and multiplied: `auto` (as stored, multiplied as f32, default), `f32`, `f16` (rounded to

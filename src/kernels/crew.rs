@@ -67,6 +67,12 @@ impl Member<'_> {
         }
         phase.wait(&self.crew.is_broken)
     }
+
+    /// Waits for the next phase without taking part; `false` where it never will be done.
+    pub(super) fn pass(&mut self) -> bool {
+        self.next_phase += 1;
+        self.crew.phases.get(self.next_phase - 1).is_some_and(|phase| phase.wait(&self.crew.is_broken))
+    }
 }
 
 impl Phase {

@@ -255,9 +255,10 @@ impl<'a> LayerRun<'a> {
         let (layer, heads) = (&self.layer, &memory.heads);
         match &self.attention {
             Attention::Texts(texts) => {
-                let room = memory.rooms.get(member.number);
+                // Whoever has no room of its own leaves the parts to others.
+                let Some(room) = memory.rooms.get(member.number) else { return member.pass() };
                 // SAFETY: each part is made once, each room is one thread's.
-                member.phase(|part| room.into_iter().for_each(|room| unsafe { texts.run_part(heads, part, room) }))
+                member.phase(|part| unsafe { texts.run_part(heads, part, room) })
             }
             Attention::Cache(cache) => {
                 // SAFETY: complete since the phase before.

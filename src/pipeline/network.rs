@@ -166,7 +166,9 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     }
     let Read { architecture, mut weights, report, identities } = read(spec, options)?;
     let mut formats = vec![None; weights.all.len()];
-    if let Some(format) = format {
+    // The steps of a generator have no other form.
+    let is_generator = architecture.head == Head::Generator;
+    if let Some(format) = format.or_else(|| is_generator.then_some(Format::F32)) {
         (weights, formats) = pack(&architecture, weights, format)?;
     }
     let info = |(weight, format): (&Weight, Option<Format>)| WeightInfo {
