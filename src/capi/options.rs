@@ -43,7 +43,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// Sets one option; both strings are copied.
 ///
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
-/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a checkpoint, else `off`), `off`, `runs` (while a run is under way), `on`
+/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a checkpoint with no more threads than cores, else `off`), `off`, `runs` (while a run is under way), `on`
 /// - `prepacking`: weights of a checkpoint are packed for the products of this library (`on`, default), or are used where they lie in the
 ///   file by ONNX Runtime's (`off`: opens in milliseconds, takes the file's pages only, is slower; a text alone and in a batch then
 ///   agree to rounding, not to the last bit; generators are always packed)

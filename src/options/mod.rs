@@ -24,7 +24,7 @@ pub struct Options {
     pub device_id: i32,
     /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
-    /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a checkpoint, else `off`), `off`, `runs` (while
+    /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a checkpoint with no more threads than cores, else `off`), `off`, `runs` (while
     /// a run is under way), `on`.
     pub spinning: Spinning,
     /// Whether the weights of a checkpoint are packed for the products of this library. Without it they are used where they lie by

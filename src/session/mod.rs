@@ -90,8 +90,8 @@ impl Session {
             other => other,
         };
         let spinning = match options.spinning {
-            // Threads that sleep between layers come late to each.
-            Spinning::Auto if shared.weights.are_packed() => Spinning::Runs,
+            // Threads that sleep between layers come late to each; more than there are processors keep each other from working.
+            Spinning::Auto if shared.weights.are_packed() && options.n_threads <= usable_threads(0) => Spinning::Runs,
             said => said,
         };
         let options = &Options { spinning, ..options.clone() };

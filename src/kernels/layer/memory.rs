@@ -4,7 +4,7 @@ use super::super::Shared;
 use super::super::product::tile_rows;
 use super::super::rows::{RowScale, Tiles};
 use super::super::scratch::{Scratch, ScratchSize};
-use super::super::texts::Heads;
+use super::super::texts::{Heads, TextAttention};
 use super::{Attention, CHUNK_ROWS, LayerRun};
 
 /// Where everything lies.
@@ -23,6 +23,11 @@ pub(super) struct Memory<'a> {
 }
 
 impl<'a> LayerRun<'a> {
+    /// Threads that can have a part of the attention at the same time.
+    fn n_rooms(&self, texts: &TextAttention<'_>) -> usize {
+        texts.n_parts().clamp(1, self.n_threads + 1)
+    }
+
     pub(super) fn chunk_rows(&self) -> usize {
         self.n_wanted().min(CHUNK_ROWS)
     }
@@ -51,7 +56,7 @@ impl<'a> LayerRun<'a> {
             .and::<f32>(self.n_wanted() * layer.width())
             .and::<f32>(self.chunk_rows() * inner);
         match &self.attention {
-            Attention::Texts(texts) => texts.add_size(size, self.n_threads + 1).n_bytes(),
+            Attention::Texts(texts) => texts.add_size(size, self.n_rooms(texts)).n_bytes(),
             Attention::Cache(_) => size.n_bytes(),
         }
     }
@@ -76,7 +81,9 @@ impl<'a> LayerRun<'a> {
         let middle = scratch.take(self.n_wanted() * layer.width())?;
         let inner = scratch.take(chunk_rows * inner_width)?;
         let rooms = match &self.attention {
-            Attention::Texts(texts) => (0..=self.n_threads).map(|_| texts.take_room(scratch)).collect::<Option<_>>()?,
+            Attention::Texts(texts) => {
+                (0..self.n_rooms(texts)).map(|_| texts.take_room(scratch)).collect::<Option<_>>()?
+            }
             Attention::Cache(_) => Vec::new(),
         };
         let tiles = |width: usize, n_rows: usize| Tiles {
