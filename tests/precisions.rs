@@ -125,11 +125,23 @@ fn a_generator_writes_in_every_precision_and_the_same_alone_and_together() {
 }
 
 #[test]
-fn precisions_that_cannot_be_are_refused_and_say_why() {
-    // Weights that another model has packed are not those of one that wants them as they are stored.
-    let _packed = ["f32", "bf16", "int8"].map(|precision| open("models/demo", &[("precision", precision)]));
+fn weights_as_they_are_stored_give_the_same_beside_models_that_packed_them() {
+    let all = texts();
+    let packed = ["f32", "bf16", "int8"].map(|precision| open("models/demo", &[("precision", precision)]));
     let plain = open("models/demo", &[("precision", "f32"), ("prepacking", "off")]);
-    assert_eq!(plain.infer(&inputs(&texts()[5..6]), &Call::default()).unwrap().items.len(), 1);
+    let call = Call { with_token_vectors: true, ..Call::default() };
+    let [given, wanted] = [&plain, &packed[0]].map(|model| model.encode(&inputs(&all), &call).unwrap());
+    for (index, text) in all.iter().enumerate() {
+        let (given, wanted) = (&given.token_vectors[index].data, &wanted.token_vectors[index].data);
+        support::assert_close(text, given, wanted, 2e-5, 2e-5);
+    }
+    // It has not taken theirs, nor they its own: those agree to the last bit in any batch.
+    let again = open("models/demo", &[("precision", "f32")]).encode(&inputs(&all[7..8]), &call).unwrap();
+    assert!(bits(&again, 0) == bits(&packed[0].encode(&inputs(&all), &call).unwrap(), 7));
+}
+
+#[test]
+fn precisions_that_cannot_be_are_refused_and_say_why() {
     let refused = |name: &str, options: &[(&str, &str)], words: &[&str]| {
         let error = try_open(name, options).map(drop).expect_err(name).report();
         assert!(words.iter().all(|word| error.contains(word)), "{name} {options:?}: {error}");

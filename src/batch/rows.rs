@@ -1,8 +1,8 @@
-//! Encodings -> one flat list of tokens, and rows for the attention, for graphs of this library.
+//! Encodings -> one flat list of tokens, for graphs of this library, and where a graph wants them, rows for its attention.
 //!
-//! In: encodings in the caller's order and a budget. Out: [`PackedRun`]s: texts one after another without padding, which
-//! all products see, and for each text a row of its own, which only the attention sees. Texts of similar length share a
-//! run, so that rows waste little; tokens carry where their text lies, which restores the caller's order.
+//! In: encodings in the caller's order and a budget. Out: [`PackedRun`]s: texts one after another without padding. Operators of
+//! this library need no more. For ONNX Runtime's attention each text has a row of its own ([`RowPlaces`]); texts of similar length
+//! share a run, so that rows waste little. Tokens carry where their text lies, which restores the caller's order.
 //!
 //! A row is as long as the longest text of its run, rounded up to [`ROW_QUANTUM`]. A text begins at the start of its row,
 //! so that sums over its tokens are made in the same order whatever stands in other rows, or behind it: a text alone and
@@ -101,16 +101,39 @@ pub(crate) struct PackedRows {
     pub(crate) position_ids: Vec<i64>,
     /// `[tokens]`.
     pub(crate) task_type_ids: Vec<i64>,
+    /// `[tokens]`: 1 for a token that is attended to, 0 for one that is masked.
+    pub(crate) token_mask: Vec<i64>,
+    /// `[texts]`: one past each text's last token.
+    pub(crate) text_ends: Vec<i64>,
+}
+
+/// Where the tokens of a run lie in rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlaces {
     /// `[tokens]`: the place of each token in the rows, counted through all of them.
     pub(crate) slots: Vec<i64>,
     /// `[texts, row tokens]`: the token in each place; 0 where there is none.
     pub(crate) row_tokens: Vec<i64>,
     /// `[texts, row tokens]`: 1 for a token that is attended to, 0 for one that is masked, -1 where there is none.
     pub(crate) attention_mask: Vec<i64>,
-    /// `[tokens]`: 1 for a token that is attended to, 0 for one that is masked.
-    pub(crate) token_mask: Vec<i64>,
-    /// `[texts]`: one past each text's last token.
-    pub(crate) text_ends: Vec<i64>,
+}
+
+impl RowPlaces {
+    /// Places of the tokens of `run`, which are `rows`.
+    pub(crate) fn new(run: &PackedRun, rows: &PackedRows) -> Self {
+        let n_slots = run.texts.len() * run.n_row_tokens;
+        let slots = Vec::with_capacity(run.n_tokens);
+        let mut places = Self { slots, row_tokens: vec![0; n_slots], attention_mask: vec![-1; n_slots] };
+        for (row, text) in run.texts.iter().enumerate() {
+            for number in 0..text.n_tokens {
+                let (slot, token) = (row * run.n_row_tokens + number, text.first_token + number);
+                places.slots.push(slot as i64);
+                places.row_tokens[slot] = token as i64;
+                places.attention_mask[slot] = rows.token_mask[token];
+            }
+        }
+        places
+    }
 }
 
 /// One token's numbers.
@@ -127,30 +150,22 @@ pub(crate) struct Token {
 impl PackedRows {
     /// Lays out the texts of `run`; `token` gives the numbers of a text's token.
     pub(crate) fn new(run: &PackedRun, token: impl Fn(&Placed, usize) -> Token) -> Self {
-        let n_slots = run.texts.len() * run.n_row_tokens;
         let list = || Vec::with_capacity(run.n_tokens);
         let mut rows = Self {
             input_ids: list(),
             token_type_ids: list(),
             position_ids: list(),
             task_type_ids: list(),
-            slots: list(),
             token_mask: list(),
             text_ends: Vec::with_capacity(run.texts.len()),
-            row_tokens: vec![0; n_slots],
-            attention_mask: vec![-1; n_slots],
         };
-        for (row, text) in run.texts.iter().enumerate() {
+        for text in &run.texts {
             for number in 0..text.n_tokens {
                 let Token { id, type_id, position, task_id, is_masked } = token(text, number);
                 rows.input_ids.push(id);
                 rows.token_type_ids.push(type_id);
                 rows.position_ids.push(position);
                 rows.task_type_ids.push(task_id);
-                let slot = row * run.n_row_tokens + number;
-                rows.slots.push(slot as i64);
-                rows.row_tokens[slot] = (text.first_token + number) as i64;
-                rows.attention_mask[slot] = i64::from(!is_masked);
                 rows.token_mask.push(i64::from(!is_masked));
             }
             rows.text_ends.push((text.first_token + text.n_tokens) as i64);
@@ -165,7 +180,7 @@ impl PackedRows {
             type_id: self.token_type_ids[at],
             position: self.position_ids[at],
             task_id: self.task_type_ids[at],
-            is_masked: self.attention_mask[self.slots[at] as usize] == 0,
+            is_masked: self.token_mask[at] == 0,
         }
     }
 
@@ -240,14 +255,19 @@ mod tests {
         #[test]
         fn slots_and_row_tokens_are_each_other_s_inverse(lengths in proptest::collection::vec(1usize..100, 1..20)) {
             for run in pack(&lengths, &Budget { max_texts: 8, max_tokens: 400, has_rows: true }) {
-                let token = Token { id: 7, type_id: 0, position: 0, task_id: 0, is_masked: false };
-                let rows = PackedRows::new(&run, |_, _| token);
-                prop_assert_eq!(rows.slots.len(), run.n_tokens);
-                for (number, slot) in rows.slots.iter().enumerate() {
-                    prop_assert_eq!(rows.row_tokens[*slot as usize], number as i64);
-                    prop_assert_eq!(rows.attention_mask[*slot as usize], 1);
+                let token = |number: usize| Token { id: 7, type_id: 0, position: 0, task_id: 0, is_masked: number % 3 == 1 };
+                let rows = PackedRows::new(&run, |_, number| token(number));
+                let places = RowPlaces::new(&run, &rows);
+                prop_assert_eq!(places.slots.len(), run.n_tokens);
+                for (number, slot) in places.slots.iter().enumerate() {
+                    prop_assert_eq!(places.row_tokens[*slot as usize], number as i64);
+                    prop_assert_eq!(places.attention_mask[*slot as usize], rows.token_mask[number]);
                 }
-                prop_assert_eq!(rows.attention_mask.iter().filter(|m| **m >= 0).count(), run.n_tokens);
+                prop_assert_eq!(places.attention_mask.iter().filter(|m| **m >= 0).count(), run.n_tokens);
+                for text in &run.texts {
+                    let mask = &rows.token_mask[text.first_token..text.first_token + text.n_tokens];
+                    prop_assert!(mask.iter().enumerate().all(|(number, seen)| *seen == i64::from(number % 3 != 1)));
+                }
             }
         }
     }

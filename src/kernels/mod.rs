@@ -82,7 +82,6 @@ const PORTABLE_FUSES: bool = cfg!(target_arch = "aarch64");
 
 /// Makes a function for every instruction set of a generic one, `fn body<const FUSED: bool>`, which is inlined into it.
 macro_rules! vectorized {
-    (@call $body:ident $fused:expr; $($argument:ident),*) => { $body::<$fused>($($argument),*) };
     (fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)? = $body:ident) => {
         fn $name(set: InstructionSet, $($argument: $ty),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]

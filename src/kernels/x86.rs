@@ -1,12 +1,12 @@
 //! Sums of tiles with the vector instructions of x86-64.
 
 use std::arch::x86_64::{
-    __m256i, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcast_ss, _mm256_castsi256_ps,
-    _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
-    _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm512_and_si512, _mm512_castsi512_ps,
-    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
+    __m256, __m256i, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcast_ss,
+    _mm256_castsi256_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm512_and_si512,
+    _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 use super::InstructionSet;
@@ -73,10 +73,10 @@ unsafe fn unit<const ROWS: usize>(work: TileWork, step: usize, row: usize) -> i3
     unsafe { (*work.rows.add(step * ROWS + row)).cast_signed() }
 }
 
-/// # Safety
-/// - There is such a row.
+/// Writes a row's sums.
+#[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store_avx512(sums: &mut Sums, row: usize, halves: [__m512; 2]) {
+fn store_avx512(sums: &mut Sums, row: usize, halves: [__m512; 2]) {
     let to = sums.0[row].as_mut_ptr();
     // SAFETY: an array of 32 floats.
     unsafe {
@@ -118,8 +118,7 @@ unsafe fn f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
         }
     }
     for (row, total) in totals.into_iter().enumerate() {
-        // SAFETY: one of the rows.
-        unsafe { store_avx512(sums, row, total) };
+        store_avx512(sums, row, total);
     }
 }
 
@@ -148,8 +147,7 @@ unsafe fn bf16_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
         }
     }
     for (row, total) in totals.into_iter().enumerate() {
-        // SAFETY: one of the rows.
-        unsafe { store_avx512(sums, row, total) };
+        store_avx512(sums, row, total);
     }
 }
 
@@ -176,8 +174,7 @@ unsafe fn bf16_as_f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums)
         }
     }
     for (row, total) in totals.into_iter().enumerate() {
-        // SAFETY: one of the rows.
-        unsafe { store_avx512(sums, row, total) };
+        store_avx512(sums, row, total);
     }
 }
 
@@ -197,8 +194,17 @@ unsafe fn int8_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
         }
     }
     for (row, total) in totals.into_iter().enumerate() {
-        // SAFETY: one of the rows.
-        unsafe { store_avx512(sums, row, total.map(|half| _mm512_castsi512_ps(half))) };
+        store_avx512(sums, row, [_mm512_castsi512_ps(total[0]), _mm512_castsi512_ps(total[1])]);
+    }
+}
+
+/// Writes a quarter of a row's sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_avx2(sums: &mut Sums, row: usize, number: usize, quarter: __m256) {
+    if let Some(to) = sums.0[row].as_chunks_mut::<8>().0.get_mut(number) {
+        // SAFETY: an array of 8 floats.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), quarter) };
     }
 }
 
@@ -229,10 +235,9 @@ unsafe fn f32_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
             }
         }
     }
-    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+    for (row, totals) in totals.into_iter().enumerate() {
         for (number, total) in totals.into_iter().enumerate() {
-            // SAFETY: an array of 32 floats.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), total) };
+            store_avx2(sums, row, number, total);
         }
     }
 }
@@ -258,10 +263,9 @@ unsafe fn bf16_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
             }
         }
     }
-    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+    for (row, totals) in totals.into_iter().enumerate() {
         for (number, total) in totals.into_iter().enumerate() {
-            // SAFETY: an array of 32 floats.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), total) };
+            store_avx2(sums, row, number, total);
         }
     }
 }
@@ -289,9 +293,8 @@ unsafe fn int8_avx2<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
                 *total = _mm256_add_epi32(*total, _mm256_add_epi32(first, second));
             }
         }
-        for (sums, total) in sums.0.iter_mut().zip(totals) {
-            // SAFETY: an array of 32 floats.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), _mm256_castsi256_ps(total)) };
+        for (row, total) in totals.into_iter().enumerate() {
+            store_avx2(sums, row, number, _mm256_castsi256_ps(total));
         }
     }
 }
@@ -312,10 +315,9 @@ unsafe fn int8_avx2_vnni<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
             }
         }
     }
-    for (sums, totals) in sums.0.iter_mut().zip(totals) {
+    for (row, totals) in totals.into_iter().enumerate() {
         for (number, total) in totals.into_iter().enumerate() {
-            // SAFETY: an array of 32 floats.
-            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(8 * number), _mm256_castsi256_ps(total)) };
+            store_avx2(sums, row, number, _mm256_castsi256_ps(total));
         }
     }
 }

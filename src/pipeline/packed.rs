@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::forward::{Piece, Predicted, TextOutputs, Wanted, as_floats};
 use super::{Call, Model, NetworkLayout};
 use crate::architecture::OutputNames;
-use crate::batch::rows::{Budget, PackedRows, PackedRun, Placed, join, pack};
+use crate::batch::rows::{Budget, PackedRows, PackedRun, Placed, RowPlaces, join, pack};
 use crate::error::{Error, Result};
 use crate::graph::outputs::{Axis, OutputSpec};
 use crate::scheduler::{Joins, Load, Share};
@@ -125,29 +125,25 @@ impl Joins for Arc<PackedWork> {
 /// An input of integers: name, shape, elements.
 pub(super) type RowInput<'a> = (&'static str, &'a [usize], &'a [i64]);
 
-/// The shapes of a run's inputs: a list of tokens, and rows of them.
+/// The shapes of a run's inputs.
 pub(super) struct RowShapes {
     tokens: [usize; 1],
     texts: [usize; 1],
-    rows: [usize; 2],
 }
 
 impl RowShapes {
     pub(super) fn of(run: &PackedRun) -> Self {
-        Self { tokens: [run.n_tokens], texts: [run.texts.len()], rows: [run.texts.len(), run.n_row_tokens] }
+        Self { tokens: [run.n_tokens], texts: [run.texts.len()] }
     }
 }
 
-/// What graphs of this library take of the rows of a run.
-pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [RowInput<'a>; 9] {
+/// What all graphs of this library take of a run.
+pub(super) fn row_inputs<'a>(rows: &'a PackedRows, shapes: &'a RowShapes) -> [RowInput<'a>; 6] {
     [
         ("input_ids", &shapes.tokens, &rows.input_ids),
         ("token_type_ids", &shapes.tokens, &rows.token_type_ids),
         ("position_ids", &shapes.tokens, &rows.position_ids),
         ("task_type_ids", &shapes.tokens, &rows.task_type_ids),
-        ("slots", &shapes.tokens, &rows.slots),
-        ("row_tokens", &shapes.rows, &rows.row_tokens),
-        ("attention_mask", &shapes.rows, &rows.attention_mask),
         ("token_mask", &shapes.tokens, &rows.token_mask),
         ("text_ends", &shapes.texts, &rows.text_ends),
     ]
@@ -242,16 +238,27 @@ impl Model {
         rows: &PackedRows,
         chosen: &Chosen,
     ) -> Result<Vec<Tensor>> {
-        let kept_slots: Vec<i64> = chosen.kept.iter().map(|token| rows.slots[*token as usize]).collect();
         let shapes = RowShapes::of(run);
         let lengths = [[chosen.kept.len()], [chosen.first.len()], [chosen.predicted.len()]];
-        let of_chosen: [RowInput<'_>; 4] = [
-            ("kept_tokens", &lengths[0], &chosen.kept),
-            ("kept_slots", &lengths[0], &kept_slots),
+        let mut inputs = row_inputs(rows, &shapes).to_vec();
+        inputs.extend([
+            ("kept_tokens", &lengths[0][..], &chosen.kept[..]),
             ("first_tokens", &lengths[1], &chosen.first),
             ("predicted_tokens", &lengths[2], &chosen.predicted),
-        ];
-        let views = taken(&self.session, &[&row_inputs(rows, &shapes)[..], &of_chosen].concat());
+        ]);
+        let in_rows = [run.texts.len(), run.n_row_tokens];
+        let places = network.budget.has_rows.then(|| RowPlaces::new(run, rows));
+        let slot = |places: &RowPlaces| chosen.kept.iter().map(|token| places.slots[*token as usize]).collect();
+        let kept_slots: Vec<i64> = places.as_ref().map(slot).unwrap_or_default();
+        if let Some(places) = &places {
+            inputs.extend([
+                ("slots", &shapes.tokens[..], &places.slots[..]),
+                ("row_tokens", &in_rows, &places.row_tokens),
+                ("attention_mask", &in_rows, &places.attention_mask),
+                ("kept_slots", &lengths[0], &kept_slots),
+            ]);
+        }
+        let views = taken(&self.session, &inputs);
         let tensors = self.timed_run(&views)?;
         for (spec, tensor) in network.outputs.iter().zip(&tensors) {
             let n_entries = match spec.axis {
