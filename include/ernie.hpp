@@ -192,8 +192,8 @@ class Cancel {
             throw Error(Code::OutOfMemory, "out of memory");
         }
     }
-    /// Calls that have it end before their next run of the graph (generation before the next word), later ones at
-    /// once.
+    /// Calls that have it end before their next run of the graph (generation before the next word), those that wait for
+    /// their turn and later ones at once.
     void signal() const noexcept { ernie_cancel_signal(handle_.get()); }
     [[nodiscard]] bool signalled() const noexcept { return ernie_cancel_is_signalled(handle_.get()) != 0; }
     [[nodiscard]] const ernie_cancel *raw() const noexcept { return handle_.get(); }

@@ -101,7 +101,7 @@ pub enum Error {
     #[error("out of memory")]
     OutOfMemory,
     /// Too many callers wait for the model already; the same call may succeed later.
-    #[error("the model is busy: {n_waiting} calls wait for it, option max_queue allows {limit}")]
+    #[error("the model is busy: calls that wait for it: {n_waiting}, option max_queue allows {limit}")]
     Busy {
         /// Calls that wait.
         n_waiting: usize,

@@ -405,7 +405,7 @@ fn a_full_line_refuses_calls_and_a_cancel_ends_those_in_it() {
         assert_eq!(statistics(model).n_queued, 1);
         let (code, message) = refusal(start());
         assert_eq!(code, ERNIE_ERROR_BUSY);
-        assert!(message.contains("1 calls wait") && message.contains("max_queue allows 1"), "{message}");
+        assert!(message.contains("calls that wait for it: 1") && message.contains("max_queue allows 1"), "{message}");
         // By now it waits for others.
         std::thread::sleep(Duration::from_millis(100));
         ernie_cancel_signal(cancel);

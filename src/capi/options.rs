@@ -43,7 +43,9 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// Sets one option; both strings are copied.
 ///
 /// - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
-/// - `threads`: threads inside one operator, and for tokenizing large batches; 0 (default) = one per physical core; `spinning`: `auto` (default: `runs` for a checkpoint with no more threads than cores, else `off`), `off`, `runs` (while a run is under way), `on`
+/// - `threads`: threads inside one operator, and for tokenizing large batches, 4096 at most; 0 (default) = one per physical core
+/// - `spinning`: whether idle threads wait awake: `auto` (default: `runs` for a checkpoint with no more threads than cores, else
+///   `off`), `off`, `runs` (while a run is under way), `on`; with more threads than cores the last two make runs many times slower
 /// - `prepacking`: weights of a checkpoint are packed for the products of this library (`on`, default), or are used where they lie in the
 ///   file by ONNX Runtime's (`off`: opens in milliseconds, takes the file's pages only, is slower; a text alone and in a batch then
 ///   agree to rounding, not to the last bit; generators are always packed)
@@ -52,16 +54,19 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `precision`: how a checkpoint's weights are kept and multiplied: `auto` (as stored, multiplied as f32, default), `f32`, `f16` (rounded to
 ///   it, multiplied as f32), `bf16` (layers by products of 16 bits with sums of 32), `int8` (layers by products of 8 bits: weights
 ///   have a scale for each output, tokens one each, so that a text gives the same alone and in any batch; heads stay f32,
-///   the words of a head bf16); the last two need provider `cpu` and `prepacking`; an exported graph runs in the precision it was stored in
+///   the words of a head bf16); the last two need provider `cpu` and `prepacking`; an exported graph runs in the
+///   precision it was stored in, and other values than `auto` are refused for it
 /// - `weights`: the weights of a checkpoint, where they lie apart from its config or are several: a path as it stands
 ///   or in the model's directory, where a bare file name is looked for first
 /// - `attention_mask`: which tokens of a text are attended to: `reference` (default: what the model's reference leaves out
 ///   is left out: a literal `[PAD]`, or `[CLS]` by ERNIE-M), `all`
 /// - `max_rows` (32), `max_batch_tokens` (1024): what shares one run of the graph at most
-/// - `max_queue`: calls that may wait for the model at a time, asynchronous ones until they end: more are refused with
-///   `ERNIE_ERROR_BUSY`; 0 (default) = any number; `max_wait_us`: microseconds that a run which is not full waits for texts of more callers; 0 (default) = it waits
-///   only for callers that shared the run before it, a sixteenth of that run's time at most; `async_threads` (32): threads at
-///   most that asynchronous calls are made in
+/// - `max_queue`: calls that may wait for the model at a time: more are refused with `ERNIE_ERROR_BUSY`; 0 (default) = any number. A
+///   call that runs no longer waits, but an asynchronous one counts until it ends: with 1, one call runs and one waits, or
+///   one asynchronous call is under way
+/// - `max_wait_us`: microseconds, 10,000,000 at most, that a run which is not full waits for texts of more callers: a lone caller waits
+///   as long; 0 (default) = it waits only for callers that shared the run before it, a sixteenth of that run's time at most
+/// - `async_threads` (32): threads at most that asynchronous calls are made in, from 1 to 4096
 /// - `max_tokens`: tokens of a text, or of a text and its pair together, at most, special tokens included; 0 (default) = what
 ///   the model has
 /// - `truncation`: `auto` (default: windows for reading comprehension and extraction, else `truncate`), `truncate`,

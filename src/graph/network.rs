@@ -9,7 +9,7 @@
 //! tokens]`, `slots` where each token is found again, `attention_mask` which places hold one. `kept_tokens` are those
 //! that go through the last layer's products (the first of each text where nothing else is asked for), `kept_slots`
 //! their places, `first_tokens` and `predicted_tokens` point into them. [`Interface::Padded`] is the usual one: a text a
-//! row, and a mask.
+//! row, and a mask. The layers of [`Dialect::Packed`] have no rows (`packed`).
 
 use super::outputs::OutputSpec;
 use super::writer::{Attribute, Dimension, GraphWriter, WeightInfo};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ernie::error::Error;
 use ernie::model_dir::ModelSpec;
+use ernie::options::Precision;
 use ernie::pipeline::{GeneratorReport, Model};
 use serde_json::{Value, json};
 
@@ -57,6 +58,7 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "weights": spec.weights.as_ref().map(|files| files.path().display().to_string()),
         "format": checkpoint.map(|report| report.format),
         "stored_as": checkpoint.map(|report| option_name(report.stored_type)),
+        "multiplied_as": checkpoint.and(model.ok()).map(|model| multiplied_as(model.options().precision)),
         "bytes_as_f32": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
         "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
@@ -79,6 +81,14 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "missing": missing,
         "error": model.err().map(Error::report),
     })
+}
+
+/// How the layers of a checkpoint are multiplied.
+fn multiplied_as(precision: Option<Precision>) -> &'static str {
+    match precision {
+        Some(precision @ (Precision::Bf16 | Precision::Int8)) => precision.name(),
+        _ => Precision::F32.name(),
+    }
 }
 
 /// What a generator does where nobody says it.
