@@ -10,7 +10,7 @@ use super::attention::{Cache, CachedAttention};
 use super::crew::{Crew, Member};
 use super::matrix::Matrix;
 use super::pointwise::normalize;
-use super::product::{Division, Linear, Product, Residual, run_part, tile_rows};
+use super::product::{Division, Linear, Product, Residual, run_part};
 use super::rows::Tiles;
 use super::scratch::Scratch;
 use super::texts::{TextAttention, Texts};
@@ -19,7 +19,7 @@ use crate::architecture::Activation;
 use memory::Memory;
 
 /// Rows that go through the feed-forward network at a time: what lies between its products stays in cache. A multiple of all tiles.
-const CHUNK_ROWS: usize = 240;
+const CHUNK_ROWS: usize = 288;
 
 /// Weights of a LayerNorm.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +141,7 @@ impl<'a> LayerRun<'a> {
             return false;
         }
         let Some(memory) = self.memory(input, keys, values, output, &mut Scratch::new(scratch)) else { return false };
-        let tile_rows = tile_rows(self.set);
+        let tile_rows = self.layout().tile_rows;
         let division = |n_rows: usize, linears: &[Linear<'_>]| {
             let matrices: Vec<Matrix<'_>> = linears.iter().map(|linear| linear.weights).collect();
             Division::new(n_rows, tile_rows, linears[0].weights.n_inputs, &matrices)

@@ -9,6 +9,8 @@
 //! the number of threads. [`InstructionSet`] says which instructions are used; all of them are tested against the same
 //! naive oracles. This is one of the rooms where `unsafe` lives.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub(crate) mod attention;
 mod crew;
 pub(crate) mod exponential;
@@ -47,6 +49,9 @@ pub(crate) enum InstructionSet {
     /// The same with products of bf16 too.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// The same with registers for matrices of bytes and of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 impl InstructionSet {
@@ -70,6 +75,7 @@ impl InstructionSet {
                 (Self::Avx512, has_avx512),
                 (Self::Avx512Vnni, has_vnni),
                 (Self::Avx512Bf16, has_vnni && has!("avx512bf16")),
+                (Self::Amx, has_vnni && has!("avx512bf16") && amx::is_there()),
             ];
             all.extend(sets.into_iter().filter(|(_, has)| *has).map(|(set, _)| set));
         }
@@ -93,7 +99,10 @@ macro_rules! vectorized {
             match set {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a set that the processor has.
-                InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 => unsafe { avx512($($argument),*) },
+                InstructionSet::Avx512
+                | InstructionSet::Avx512Vnni
+                | InstructionSet::Avx512Bf16
+                | InstructionSet::Amx => unsafe { avx512($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 InstructionSet::Avx2 | InstructionSet::Avx2Vnni => unsafe { avx2($($argument),*) },
@@ -117,7 +126,10 @@ macro_rules! vectorized {
             unsafe {
                 match set {
                     #[cfg(target_arch = "x86_64")]
-                    InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 => avx512($($argument),*),
+                    InstructionSet::Avx512
+                | InstructionSet::Avx512Vnni
+                | InstructionSet::Avx512Bf16
+                | InstructionSet::Amx => avx512($($argument),*),
                     #[cfg(target_arch = "x86_64")]
                     InstructionSet::Avx2 | InstructionSet::Avx2Vnni => avx2($($argument),*),
                     InstructionSet::Portable => $body::<{ super::PORTABLE_FUSES }>($($argument),*),

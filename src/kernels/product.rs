@@ -7,7 +7,7 @@
 use super::crew::Crew;
 use super::matrix::{Format, Matrix, PANEL_WIDTH};
 use super::pointwise::activate;
-use super::rows::{MOST_ROWS, RowScale, Tiles};
+use super::rows::{Layout, MOST_ROWS, RowScale, Tiles};
 use super::{InstructionSet, Shared, Spread, vectorized};
 use crate::architecture::Activation;
 
@@ -64,22 +64,11 @@ impl Sums {
 /// What a few rows and one panel need. Pointers are those of slices that were checked.
 #[derive(Clone, Copy)]
 pub(super) struct TileWork {
-    /// `[steps][rows]`.
+    /// As [`Layout`] says.
     pub(super) rows: *const u32,
     /// `[steps][32][4 bytes]`.
     pub(super) panel: *const u8,
     pub(super) n_steps: usize,
-}
-
-/// Rows that go through a panel together: more would not find room in the registers.
-pub(super) fn tile_rows(set: InstructionSet) -> usize {
-    match set {
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 => MOST_ROWS,
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx2 | InstructionSet::Avx2Vnni => 3,
-        InstructionSet::Portable => 4,
-    }
 }
 
 /// How products of the same rows fall into parts.
@@ -141,47 +130,72 @@ pub(super) unsafe fn run_part(
         finish.column_sums[lane] = i32::from_le_bytes(*sum);
     }
     let mut sums = Sums::ZERO;
+    let mut multiplier = Multiplier::new(set, tiles.layout.format);
     let begin = group * division.tiles_of_part;
     for tile in begin..(begin + division.tiles_of_part).min(tiles.n_tiles()) {
         let rows = tiles.rows_of(tile);
         let n_rows = rows.len();
         // SAFETY: complete, by the caller's obligation.
         let (units, scales) = unsafe {
-            let units = tiles.units.read(rows.start * tiles.n_steps(), n_rows * tiles.n_steps());
-            (units, tiles.scales.read(rows.start, if tiles.format == Format::Int8 { n_rows } else { 0 }))
+            let units = tiles.units.read(rows.start * tiles.row_units(), n_rows * tiles.row_units());
+            let n_scales = if tiles.layout.format == Format::Int8 { n_rows } else { 0 };
+            (units, tiles.scales.read(rows.start, n_scales))
         };
         for row in rows.clone() {
             product.prefetch(row, first);
         }
         let work = TileWork { rows: units.as_ptr(), panel: weights.steps.as_ptr(), n_steps: tiles.n_steps() };
         // SAFETY: a tile of so many rows, and a panel of so many steps.
-        unsafe { multiply_tile(set, tiles.format, work, n_rows, &mut sums) };
+        unsafe { multiplier.multiply(work, n_rows, &mut sums) };
         // SAFETY: columns of this part, and complete residuals.
         unsafe { finish_tile(set, &finish, rows.start, n_rows, scales, &mut sums) };
     }
 }
 
-/// Sums of a tile's rows.
-///
-/// # Safety
-/// - `work.rows` begins `n_steps` steps of `n_rows` rows, from 1 to [`tile_rows`], `work.panel` as many of 32; the processor has `set`.
-pub(super) unsafe fn multiply_tile(
+/// Multiplies tiles of rows by panels, one after another on one thread.
+pub(super) struct Multiplier {
     set: InstructionSet,
     format: Format,
-    work: TileWork,
-    n_rows: usize,
-    sums: &mut Sums,
-) {
-    // SAFETY: the caller's obligation.
-    unsafe {
-        match set {
+    #[cfg(target_arch = "x86_64")]
+    registers: super::amx::Registers,
+}
+
+impl Multiplier {
+    pub(super) fn new(set: InstructionSet, format: Format) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let registers = super::amx::Registers::default();
+        Self {
+            set,
+            format,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 => {
-                super::x86::avx512(set, format, work, n_rows, sums);
+            registers,
+        }
+    }
+
+    /// Sums of a tile's rows.
+    ///
+    /// # Safety
+    /// - `work.rows` begins `n_rows` rows of `n_steps` steps, from 1 to those of a tile, as [`Layout`] says, `work.panel` as many steps of
+    ///   32; the processor has the set.
+    pub(super) unsafe fn multiply(&mut self, work: TileWork, n_rows: usize, sums: &mut Sums) {
+        // SAFETY: the caller's obligation.
+        unsafe {
+            match self.set {
+                #[cfg(target_arch = "x86_64")]
+                InstructionSet::Amx if self.format != Format::F32 => {
+                    self.registers.multiply(self.format, work, n_rows, sums);
+                }
+                #[cfg(target_arch = "x86_64")]
+                InstructionSet::Avx512
+                | InstructionSet::Avx512Vnni
+                | InstructionSet::Avx512Bf16
+                | InstructionSet::Amx => super::x86::avx512(self.set, self.format, work, n_rows, sums),
+                #[cfg(target_arch = "x86_64")]
+                InstructionSet::Avx2 | InstructionSet::Avx2Vnni => {
+                    super::x86::avx2(self.set, self.format, work, n_rows, sums);
+                }
+                InstructionSet::Portable => super::portable::multiply(self.format, work, n_rows, sums),
             }
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 | InstructionSet::Avx2Vnni => super::x86::avx2(set, format, work, n_rows, sums),
-            InstructionSet::Portable => super::portable::multiply(format, work, n_rows, sums),
         }
     }
 }
@@ -289,11 +303,10 @@ pub(crate) fn multiply(
     if !layers.iter().zip(outputs.iter()).all(fits) {
         return false;
     }
-    let mut units = vec![0; Tiles::n_units(format, n_rows, width)];
+    let layout = Layout::new(set, format);
+    let mut units = vec![0; n_rows * layout.row_units(width)];
     let mut scales = vec![RowScale::default(); n_rows];
-    let tile_rows = tile_rows(set);
-    let tiles =
-        Tiles { format, width, n_rows, tile_rows, units: Shared::new(&mut units), scales: Shared::new(&mut scales) };
+    let tiles = Tiles { layout, width, n_rows, units: Shared::new(&mut units), scales: Shared::new(&mut scales) };
     let products = layers.iter().zip(outputs).map(|(layer, output)| Product {
         matrix: layer.weights,
         bias: layer.bias,
@@ -303,7 +316,7 @@ pub(crate) fn multiply(
     });
     let products: Vec<Product<'_>> = products.collect();
     let matrices: Vec<Matrix<'_>> = layers.iter().map(|layer| layer.weights).collect();
-    let division = Division::new(n_rows, tile_rows, width, &matrices);
+    let division = Division::new(n_rows, layout.tile_rows, width, &matrices);
     let crew = Crew::new([tiles.n_tiles(), division.n_parts()]);
     let work = || {
         let mut member = crew.join();

@@ -1,14 +1,65 @@
-//! Rows of `f32`, laid out for products: some rows at a time (a tile), step after step.
+//! Rows of `f32`, laid out for products: some rows at a time (a tile), step after step ([`Layout`]).
 //!
-//! A step has four bytes for every row of its tile, as a panel has for every output: one number as `f32`, two as `bf16`, four as `u8`
-//! (`[steps][rows][4 bytes]`). With as many streams as rows the processor would run out of registers and cache lines. Rows of
-//! `u8` have a scale and a zero each, `number = scale * (stored - zero)`: what a row becomes depends on nothing but itself.
+//! A step has four bytes for every row of its tile, as a panel has for every output: one number as `f32`, two as `bf16`, four as `u8`.
+//! Rows of `u8` have a scale and a zero each, `number = scale * (stored - zero)`: what a row becomes depends on nothing but itself.
 
 use super::matrix::Format;
 use super::{InstructionSet, Shared, vectorized};
 
 /// Rows of a tile at most, of any instruction set.
-pub(super) const MOST_ROWS: usize = 12;
+pub(super) const MOST_ROWS: usize = 32;
+
+/// How rows lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    pub(super) format: Format,
+    /// Rows of a tile, which go through a panel together; the last may have fewer.
+    pub(super) tile_rows: usize,
+    /// Whether a tile is `[rows][steps]`, the steps filled up with zeros to a multiple of this number. Otherwise it is `[steps][rows]`: with
+    /// as many streams as rows the processor would run out of registers and cache lines.
+    whole_rows: Option<usize>,
+}
+
+impl Layout {
+    pub(super) fn new(set: InstructionSet, format: Format) -> Self {
+        let (tile_rows, whole_rows) = match set {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Amx if format != Format::F32 => (super::amx::TILE_ROWS, Some(super::amx::REGISTER_ROWS)),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 | InstructionSet::Amx => {
+                (12, None)
+            }
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 | InstructionSet::Avx2Vnni => (3, None),
+            InstructionSet::Portable => (4, None),
+        };
+        Self { format, tile_rows, whole_rows }
+    }
+
+    /// Units of a row of so many numbers.
+    pub(super) fn row_units(&self, width: usize) -> usize {
+        let n_steps = self.format.n_steps(width);
+        self.whole_rows.map_or(n_steps, |multiple| n_steps.next_multiple_of(multiple))
+    }
+
+    /// Writes row `number` of a tile of `n_rows`.
+    pub(super) fn fill_row(
+        &self,
+        set: InstructionSet,
+        row: &[f32],
+        tile: &mut [u32],
+        n_rows: usize,
+        number: usize,
+    ) -> RowScale {
+        if self.whole_rows.is_none() {
+            return fill_row(set, self.format, row, tile, n_rows, number);
+        }
+        let n_units = self.row_units(row.len());
+        let units = &mut tile[number * n_units..(number + 1) * n_units];
+        units[self.format.n_steps(row.len())..].fill(0);
+        fill_row(set, self.format, row, units, 1, 0)
+    }
+}
 
 /// What the numbers of a row are stored by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,40 +71,37 @@ pub(super) struct RowScale {
 /// Rows in tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles<'a> {
-    pub(super) format: Format,
+    pub(super) layout: Layout,
     /// Numbers of a row.
     pub(super) width: usize,
     pub(super) n_rows: usize,
-    /// Rows of a tile; the last may have fewer.
-    pub(super) tile_rows: usize,
     pub(super) units: Shared<'a, u32>,
     pub(super) scales: Shared<'a, RowScale>,
 }
 
 impl<'a> Tiles<'a> {
     pub(super) fn n_tiles(&self) -> usize {
-        self.n_rows.div_ceil(self.tile_rows)
+        self.n_rows.div_ceil(self.layout.tile_rows)
     }
 
     pub(super) fn n_steps(&self) -> usize {
-        self.format.n_steps(self.width)
+        self.layout.format.n_steps(self.width)
     }
 
-    /// Units that rows take.
-    pub(super) fn n_units(format: Format, n_rows: usize, width: usize) -> usize {
-        n_rows * format.n_steps(width)
+    pub(super) fn row_units(&self) -> usize {
+        self.layout.row_units(self.width)
     }
 
     /// The rows of a tile.
     pub(super) fn rows_of(&self, tile: usize) -> std::ops::Range<usize> {
-        let first = tile * self.tile_rows;
-        first..(first + self.tile_rows).min(self.n_rows)
+        let first = tile * self.layout.tile_rows;
+        first..(first + self.layout.tile_rows).min(self.n_rows)
     }
 
     /// Some rows, from the first of a tile on.
     pub(super) fn some(&self, first: usize, n_rows: usize) -> Self {
-        let n_steps = self.n_steps();
-        let (units, scales) = (self.units.some(first * n_steps, n_rows * n_steps), self.scales.some(first, n_rows));
+        let of_row = self.row_units();
+        let (units, scales) = (self.units.some(first * of_row, n_rows * of_row), self.scales.some(first, n_rows));
         Self { n_rows, units, scales, ..*self }
     }
 
@@ -67,19 +115,19 @@ impl<'a> Tiles<'a> {
         let (units, scales) = unsafe {
             // SAFETY: the caller's obligation.
             (
-                self.units.part(rows.start * self.n_steps(), n_rows * self.n_steps()),
+                self.units.part(rows.start * self.row_units(), n_rows * self.row_units()),
                 self.scales.part(rows.start, n_rows),
             )
         };
         for (number, (index, scale)) in rows.zip(scales).enumerate() {
             let row = row(index);
-            *scale = fill_row(set, self.format, row, units, n_rows, number);
+            *scale = self.layout.fill_row(set, row, units, n_rows, number);
         }
     }
 }
 
-/// Writes row `number` of a tile of `n_rows`.
-pub(super) fn fill_row(
+/// Writes row `number` of a tile of `n_rows`, step after step.
+fn fill_row(
     set: InstructionSet,
     format: Format,
     row: &[f32],
@@ -192,24 +240,11 @@ mod tests {
     use half::bf16;
     use proptest::prelude::*;
 
-    fn filled(
-        set: InstructionSet,
-        format: Format,
-        width: usize,
-        tile_rows: usize,
-        all: &[f32],
-    ) -> (Vec<u32>, Vec<RowScale>) {
+    fn filled(set: InstructionSet, layout: Layout, width: usize, all: &[f32]) -> (Vec<u32>, Vec<RowScale>) {
         let n_rows = all.len() / width;
-        let mut units = vec![7_u32; Tiles::n_units(format, n_rows, width)];
+        let mut units = vec![7_u32; n_rows * layout.row_units(width)];
         let mut scales = vec![RowScale::default(); n_rows];
-        let tiles = Tiles {
-            format,
-            width,
-            n_rows,
-            tile_rows,
-            units: Shared::new(&mut units),
-            scales: Shared::new(&mut scales),
-        };
+        let tiles = Tiles { layout, width, n_rows, units: Shared::new(&mut units), scales: Shared::new(&mut scales) };
         for tile in 0..tiles.n_tiles() {
             // SAFETY: one thread.
             unsafe { tiles.fill(set, tile, |row| &all[row * width..(row + 1) * width]) };
@@ -219,16 +254,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stored_rows_are_the_rows(width in 1_usize..150, n_rows in 1_usize..30, tile_rows in 1_usize..13, seed in 0_usize..99) {
+        fn stored_rows_are_the_rows(width in 1_usize..150, n_rows in 1_usize..70, seed in 0_usize..99) {
             let all: Vec<f32> = (0..width * n_rows).map(|i| ((i * 37 + seed * 11) as f32).sin() * (i % 5) as f32).collect();
             for (set, format) in InstructionSet::all().into_iter().flat_map(|set| Format::ALL.map(|f| (set, f))) {
-                let (units, scales) = filled(set, format, width, tile_rows, &all);
-                let n_steps = format.n_steps(width);
+                let layout = Layout::new(set, format);
+                let (units, scales) = filled(set, layout, width, &all);
+                let (n_steps, tile_rows) = (layout.row_units(width), layout.tile_rows);
                 for row in 0..n_rows {
                     let first = row / tile_rows * tile_rows;
                     let in_tile = tile_rows.min(n_rows - first);
                     for column in 0..n_steps * format.group() {
-                        let unit = units[first * n_steps + column / format.group() * in_tile + row - first];
+                        let step = column / format.group();
+                        let place = match layout.whole_rows {
+                            Some(_) => (row - first) * n_steps + step,
+                            None => step * in_tile + row - first,
+                        };
+                        let unit = units[first * n_steps + place];
                         let inner = column % format.group();
                         let wanted = if column < width { all[row * width + column] } else { 0.0 };
                         let (given, allowed) = match format {
@@ -254,14 +295,15 @@ mod tests {
     fn rows_of_one_number_keep_it_and_what_is_no_number_stays_none() {
         for set in InstructionSet::all() {
             for x in [0.0_f32, 3.0, -2.0] {
-                let (units, scales) = filled(set, Format::Int8, 4, 1, &[x; 4]);
+                let (units, scales) = filled(set, Layout::new(set, Format::Int8), 4, &[x; 4]);
                 let given = scales[0].scale * ((units[0] & 0xff) as i32 - scales[0].zero) as f32;
                 assert!((given - x).abs() < 1e-6, "{given}, not {x}");
             }
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                let (_, scales) = filled(set, Format::Int8, 20, 1, &[&[1.0; 17][..], &[bad, 1.0, 2.0]].concat());
+                let (_, scales) =
+                    filled(set, Layout::new(set, Format::Int8), 20, &[&[1.0; 17][..], &[bad, 1.0, 2.0]].concat());
                 assert!(scales[0].scale.is_nan());
-                let (units, _) = filled(set, Format::Bf16, 1, 1, &[bad]);
+                let (units, _) = filled(set, Layout::new(set, Format::Bf16), 1, &[bad]);
                 assert!(!bf16::from_bits(units[0] as u16).is_finite());
             }
         }

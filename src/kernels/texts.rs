@@ -8,8 +8,8 @@
 
 use super::matrix::{Format, PANEL_WIDTH};
 use super::pointwise::exponentials;
-use super::product::{Sums, TileWork, multiply_tile, tile_rows};
-use super::rows::{MOST_ROWS, fill_row, pair};
+use super::product::{Multiplier, Sums, TileWork};
+use super::rows::{Layout, MOST_ROWS, pair};
 use super::scratch::{Scratch, ScratchSize};
 use super::{InstructionSet, Shared, vectorized};
 
@@ -48,7 +48,7 @@ pub(super) struct TextAttention<'a> {
     pub(super) value_head_size: usize,
     pub(super) texts: Texts<'a>,
     /// Of both products.
-    format: Format,
+    layout: Layout,
     blocks: Vec<Block>,
 }
 
@@ -124,10 +124,14 @@ impl<'a> TextAttention<'a> {
         let format = if format == Format::F32 || !has_bf16(set) { Format::F32 } else { Format::Bf16 };
         // Every block packs its text's keys and values: there are no more than keep all threads busy.
         let n_queries = texts.wanted.map_or(texts.ends.last().map_or(0, |end| *end as usize), <[i64]>::len);
-        let tile_rows = tile_rows(set);
+        let layout = Layout::new(set, format);
+        let tile_rows = layout.tile_rows;
         let wanted_blocks = (n_threads * 4).div_ceil(n_heads.max(1));
-        let block_queries = n_queries.div_ceil(wanted_blocks.max(1)).next_multiple_of(tile_rows).max(8 * tile_rows);
-        Self { set, n_heads, query_head_size, value_head_size, texts, format, blocks: texts.blocks(block_queries) }
+        let block_queries = n_queries
+            .div_ceil(wanted_blocks.max(1))
+            .next_multiple_of(tile_rows)
+            .max((96_usize).next_multiple_of(tile_rows));
+        Self { set, n_heads, query_head_size, value_head_size, texts, layout, blocks: texts.blocks(block_queries) }
     }
 
     pub(super) fn n_parts(&self) -> usize {
@@ -143,9 +147,9 @@ impl<'a> TextAttention<'a> {
         let longest = self.longest();
         let seen = longest.next_multiple_of(PANEL_WIDTH);
         [
-            seen * self.format.n_steps(self.query_head_size),
-            self.value_head_size.next_multiple_of(PANEL_WIDTH) * self.format.n_steps(longest),
-            MOST_ROWS * seen.max(self.query_head_size),
+            seen * self.layout.format.n_steps(self.query_head_size),
+            self.value_head_size.next_multiple_of(PANEL_WIDTH) * self.layout.row_units(longest),
+            MOST_ROWS * seen.max(self.layout.row_units(self.query_head_size)),
             MOST_ROWS * seen,
         ]
     }
@@ -179,11 +183,12 @@ impl<'a> TextAttention<'a> {
         };
         let begin = head * self.query_head_size;
         let keys = HeadRows { all: all_keys, width: key_width, begin, size: self.query_head_size };
-        pack_keys(self.set, keys, self.format, room.keys);
+        pack_keys(self.set, keys, self.layout.format, room.keys);
         let begin_value = head * self.value_head_size;
         let values = HeadRows { all: all_values, width: value_width, begin: begin_value, size: self.value_head_size };
-        pack_values(self.set, values, self.format, room.values);
-        let tile_rows = tile_rows(self.set);
+        pack_values(self.set, values, self.layout, room.values);
+        let tile_rows = self.layout.tile_rows;
+        let mut multiplier = Multiplier::new(self.set, self.layout.format);
         for first in (0..block.n_queries).step_by(tile_rows) {
             let n_rows = tile_rows.min(block.n_queries - first);
             let mut tokens = [0; MOST_ROWS];
@@ -191,30 +196,36 @@ impl<'a> TextAttention<'a> {
                 let query = block.first_query + first + number;
                 *token = self.texts.wanted.map_or(query, |wanted| wanted[query] as usize) - block.first;
                 let row = &all_queries[*token * key_width + begin..][..self.query_head_size];
-                fill_row(self.set, self.format, row, room.tile, n_rows, number);
+                self.layout.fill_row(self.set, row, room.tile, n_rows, number);
             }
-            let inverses = self.score(&mut room, block, &tokens[..n_rows]);
+            let inverses = self.score(&mut multiplier, &mut room, block, &tokens[..n_rows]);
             let mut mixed: [&mut [f32]; MOST_ROWS] = std::array::from_fn(|_| &mut [][..]);
             for (number, mixed) in mixed[..n_rows].iter_mut().enumerate() {
                 let row = (block.first_query + first + number) * value_width + begin_value;
                 // SAFETY: this part's, by the caller's obligation.
                 *mixed = unsafe { heads.mixed.part(row, self.value_head_size) };
             }
-            self.mix(&mut room, block.n_tokens, &inverses, &mut mixed[..n_rows]);
+            self.mix(&mut multiplier, &mut room, block.n_tokens, &inverses, &mut mixed[..n_rows]);
         }
     }
 
     /// Makes weights of a tile of queries, in the room's tile, and by what their mixtures are to be multiplied.
-    fn score(&self, room: &mut Room<'_>, block: Block, tokens: &[usize]) -> [f32; MOST_ROWS] {
+    fn score(
+        &self,
+        multiplier: &mut Multiplier,
+        room: &mut Room<'_>,
+        block: Block,
+        tokens: &[usize],
+    ) -> [f32; MOST_ROWS] {
         let (n_rows, n_seen) = (tokens.len(), block.n_tokens);
         let stride = n_seen.next_multiple_of(PANEL_WIDTH);
         let scale = 1.0 / (self.query_head_size as f32).sqrt();
         let mut sums = Sums::ZERO;
-        let n_steps = self.format.n_steps(self.query_head_size);
+        let n_steps = self.layout.format.n_steps(self.query_head_size);
         for (panel, keys) in room.keys.chunks_exact(PANEL_WIDTH * n_steps).take(stride / PANEL_WIDTH).enumerate() {
             let work = TileWork { rows: room.tile.as_ptr(), panel: keys.as_ptr().cast(), n_steps };
             // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 keys.
-            unsafe { multiply_tile(self.set, self.format, work, n_rows, &mut sums) };
+            unsafe { multiplier.multiply(work, n_rows, &mut sums) };
             for (row, sums) in sums.0[..n_rows].iter().enumerate() {
                 let to = &mut room.scores[row * stride + panel * PANEL_WIDTH..][..PANEL_WIDTH];
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = (sum * scale).to_bits());
@@ -232,15 +243,22 @@ impl<'a> TextAttention<'a> {
                 scores.iter_mut().zip(mask).for_each(|(score, seen)| *score += hidden(seen));
             }
             inverses[row] = weigh(self.set, scores);
-            fill_row(self.set, self.format, scores, room.tile, n_rows, row);
+            self.layout.fill_row(self.set, scores, room.tile, n_rows, row);
         }
         inverses
     }
 
     /// Mixes values by the weights of a tile.
-    fn mix(&self, room: &mut Room<'_>, n_seen: usize, inverses: &[f32; MOST_ROWS], mixed: &mut [&mut [f32]]) {
+    fn mix(
+        &self,
+        multiplier: &mut Multiplier,
+        room: &mut Room<'_>,
+        n_seen: usize,
+        inverses: &[f32; MOST_ROWS],
+        mixed: &mut [&mut [f32]],
+    ) {
         let mut sums = Sums::ZERO;
-        let n_steps = self.format.n_steps(n_seen);
+        let n_steps = self.layout.row_units(n_seen);
         for (panel, values) in room.values.chunks_exact(PANEL_WIDTH * n_steps.max(1)).enumerate() {
             let first = panel * PANEL_WIDTH;
             if first >= self.value_head_size {
@@ -248,7 +266,7 @@ impl<'a> TextAttention<'a> {
             }
             let work = TileWork { rows: room.tile.as_ptr(), panel: values.as_ptr().cast(), n_steps };
             // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 numbers.
-            unsafe { multiply_tile(self.set, self.format, work, mixed.len(), &mut sums) };
+            unsafe { multiplier.multiply(work, mixed.len(), &mut sums) };
             for (mixed, (sums, inverse)) in mixed.iter_mut().zip(sums.0.iter().zip(inverses)) {
                 mixed[first..].iter_mut().zip(sums).for_each(|(to, sum)| *to = sum * inverse);
             }
@@ -258,13 +276,13 @@ impl<'a> TextAttention<'a> {
 
 vectorized!(fn weigh(scores: &mut [f32]) -> f32 = exponentials);
 vectorized!(fn pack_keys(keys: HeadRows<'_>, format: Format, panels: &mut [u32]) = keys_in_panels);
-vectorized!(fn pack_values(values: HeadRows<'_>, format: Format, panels: &mut [u32]) = values_in_panels);
+vectorized!(fn pack_values(values: HeadRows<'_>, layout: Layout, panels: &mut [u32]) = values_in_panels);
 
 /// Whether products of bf16 are faster than those of `f32`.
 fn has_bf16(set: InstructionSet) -> bool {
     match set {
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512Bf16 => true,
+        InstructionSet::Avx512Bf16 | InstructionSet::Amx => true,
         _ => false,
     }
 }
@@ -313,12 +331,12 @@ fn keys_in_panels<const FUSED: bool>(keys: HeadRows<'_>, format: Format, panels:
     }
 }
 
-/// Values as panels of 32 numbers of a head: `[panels][steps][32]`.
+/// Values as panels of 32 numbers of a head: `[panels][steps][32]`, with as many steps as rows have units.
 #[inline(always)]
-fn values_in_panels<const FUSED: bool>(values: HeadRows<'_>, format: Format, panels: &mut [u32]) {
+fn values_in_panels<const FUSED: bool>(values: HeadRows<'_>, layout: Layout, panels: &mut [u32]) {
     const ZEROS: [f32; PANEL_WIDTH] = [0.0; PANEL_WIDTH];
     let HeadRows { all, width, begin, size } = values;
-    let n_steps = format.n_steps(all.len() / width);
+    let n_steps = layout.row_units(all.len() / width);
     for (number, panel) in panels.chunks_exact_mut((PANEL_WIDTH * n_steps).max(1)).enumerate() {
         let first = number * PANEL_WIDTH;
         if first >= size {
@@ -334,8 +352,11 @@ fn values_in_panels<const FUSED: bool>(values: HeadRows<'_>, format: Format, pan
             }
             part
         };
-        let steps = panel.as_chunks_mut::<PANEL_WIDTH>().0.iter_mut();
-        if format == Format::F32 {
+        let (steps, filled_up) =
+            panel.as_chunks_mut::<PANEL_WIDTH>().0.split_at_mut(layout.format.n_steps(all.len() / width));
+        filled_up.as_flattened_mut().fill(0);
+        let steps = steps.iter_mut();
+        if layout.format == Format::F32 {
             for (to, value) in steps.zip(all.chunks_exact(width)) {
                 let value = part(value);
                 for lane in 0..PANEL_WIDTH {

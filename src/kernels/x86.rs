@@ -30,7 +30,7 @@ macro_rules! by_rows {
 ///   AVX-512.
 pub(super) unsafe fn avx512(set: InstructionSet, format: Format, work: TileWork, n_rows: usize, sums: &mut Sums) {
     let (has_vnni, has_bf16) = match set {
-        InstructionSet::Avx512Bf16 => (true, true),
+        InstructionSet::Avx512Bf16 | InstructionSet::Amx => (true, true),
         InstructionSet::Avx512Vnni => (true, false),
         _ => (false, false),
     };

@@ -1,8 +1,7 @@
 //! Where the numbers of a layer lie while it runs.
 
 use super::super::Shared;
-use super::super::product::tile_rows;
-use super::super::rows::{RowScale, Tiles};
+use super::super::rows::{Layout, RowScale, Tiles};
 use super::super::scratch::{Scratch, ScratchSize};
 use super::super::texts::{Heads, TextAttention};
 use super::{Attention, CHUNK_ROWS, LayerRun};
@@ -28,14 +27,18 @@ impl<'a> LayerRun<'a> {
         texts.n_parts().clamp(1, self.n_threads + 1)
     }
 
+    /// How rows lie before they are multiplied.
+    pub(super) fn layout(&self) -> Layout {
+        Layout::new(self.set, self.layer.ffn_in.weights.format)
+    }
+
     pub(super) fn chunk_rows(&self) -> usize {
         self.n_wanted().min(CHUNK_ROWS)
     }
 
     /// The most rows of the layer's own width, or the values', that are laid out for a product, and their units.
     fn laid_out(&self) -> (usize, usize) {
-        let format = self.layer.ffn_in.weights.format;
-        let units = |n_rows, width| Tiles::n_units(format, n_rows, width);
+        let units = |n_rows, width| n_rows * self.layout().row_units(width);
         let (width, n_wanted) = (self.layer.width(), self.n_wanted());
         let n_units = units(self.n_tokens, width).max(units(n_wanted, self.layer.value_width()));
         (self.n_tokens.max(n_wanted), n_units.max(units(n_wanted, width)))
@@ -49,7 +52,7 @@ impl<'a> LayerRun<'a> {
         let size = ScratchSize::default()
             .and::<u32>(n_units)
             .and::<RowScale>(n_rows)
-            .and::<u32>(Tiles::n_units(layer.ffn_out.weights.format, self.chunk_rows(), inner))
+            .and::<u32>(self.chunk_rows() * self.layout().row_units(inner))
             .and::<RowScale>(self.chunk_rows())
             .and::<f32>(self.n_tokens * layer.key_width())
             .and::<f32>(self.n_attended() * layer.value_width())
@@ -74,7 +77,7 @@ impl<'a> LayerRun<'a> {
         let inner_width = layer.ffn_in.weights.n_outputs;
         let chunk_rows = self.chunk_rows();
         let (units, scales) = (scratch.take(n_units)?, scratch.take(n_rows)?);
-        let inner_units = scratch.take(Tiles::n_units(layer.ffn_out.weights.format, chunk_rows, inner_width))?;
+        let inner_units = scratch.take(chunk_rows * self.layout().row_units(inner_width))?;
         let inner_scales = scratch.take(chunk_rows)?;
         let queries = scratch.take(self.n_tokens * layer.key_width())?;
         let attended = scratch.take(self.n_attended() * layer.value_width())?;
@@ -86,14 +89,7 @@ impl<'a> LayerRun<'a> {
             }
             Attention::Cache(_) => Vec::new(),
         };
-        let tiles = |width: usize, n_rows: usize| Tiles {
-            format: layer.ffn_in.weights.format,
-            width,
-            n_rows,
-            tile_rows: tile_rows(self.set),
-            units,
-            scales,
-        };
+        let tiles = |width: usize, n_rows: usize| Tiles { layout: self.layout(), width, n_rows, units, scales };
         Some(Memory {
             input: Shared::constant(input),
             input_tiles: tiles(layer.width(), self.n_tokens),
