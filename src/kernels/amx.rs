@@ -1,6 +1,6 @@
 //! Sums of tiles with the matrix registers of x86-64 (AMX), each of 16 rows of 64 bytes.
 //!
-//! Rows lie one after another, each filled up with zeros to whole registers; a panel is as everywhere. What a row gives does not
+//! Rows lie as registers take them, `[groups of 16 steps][rows][16]`, filled up with zeros; a panel is as everywhere. What a row gives does not
 //! depend on the rows beside it.
 
 use std::arch::asm;
@@ -9,12 +9,16 @@ use std::sync::OnceLock;
 use super::matrix::{Format, PANEL_WIDTH};
 use super::product::{Sums, TileWork};
 
-/// Rows of a register, and steps that a register of rows holds.
-pub(super) const REGISTER_ROWS: usize = 16;
+/// Rows of a register.
+const REGISTER_ROWS: usize = 16;
+/// Steps that a register of rows holds, and rows that one of weights does.
+pub(super) const REGISTER_STEPS: usize = 16;
 /// Rows that go through a panel together, with two registers for them.
 pub(super) const TILE_ROWS: usize = 2 * REGISTER_ROWS;
 /// Bytes of a step of a panel.
 const STEP: usize = PANEL_WIDTH * 4;
+/// Bytes of a row of a register.
+const ROW_BYTES: usize = 64;
 
 /// Whether the processor has the registers and the system lets this process use them, for which it is asked once.
 pub(super) fn is_there() -> bool {
@@ -64,16 +68,16 @@ impl Registers {
     /// Sums of a tile's rows.
     ///
     /// # Safety
-    /// - `work.rows` begins `n_rows` rows, from 1 to [`TILE_ROWS`], of `n_steps` steps filled up with zeros to a multiple of
-    ///   [`REGISTER_ROWS`], `work.panel` `n_steps` steps of 32; [`is_there`]. Nobody else uses the registers of this thread meanwhile.
+    /// - `work.rows` begins `n_rows` rows, from 1 to [`TILE_ROWS`], of `n_steps` steps, in groups filled up with zeros,
+    ///   `work.panel` `n_steps` steps of 32; [`is_there`]. Nobody else uses the registers of this thread meanwhile.
     pub(super) unsafe fn multiply(&mut self, format: Format, work: TileWork, n_rows: usize, sums: &mut Sums) {
         if self.n_rows != n_rows {
             self.configure(n_rows);
         }
-        let n_rounds = work.n_steps.div_ceil(REGISTER_ROWS);
-        let n_left = work.n_steps % REGISTER_ROWS;
-        let last = n_rounds.saturating_sub(1) * REGISTER_ROWS;
-        let mut rest = Rest([0; REGISTER_ROWS * STEP]);
+        let n_rounds = work.n_steps.div_ceil(REGISTER_STEPS);
+        let n_left = work.n_steps % REGISTER_STEPS;
+        let last = n_rounds.saturating_sub(1) * REGISTER_STEPS;
+        let mut rest = Rest([0; REGISTER_STEPS * STEP]);
         let last_weights = if n_left == 0 {
             work.panel.wrapping_add(last * STEP)
         } else {
@@ -82,13 +86,13 @@ impl Registers {
             rest.0[..left.len()].copy_from_slice(left);
             rest.0.as_ptr()
         };
-        let row_bytes = n_rounds * REGISTER_ROWS * 4;
         let operands = Operands {
             rows: work.rows.cast(),
-            row_bytes,
+            round_bytes: n_rows * ROW_BYTES,
             panel: work.panel,
             last_weights,
             n_rounds,
+            ahead: work.ahead,
             sums: sums.0.as_mut_ptr().cast(),
         };
         // SAFETY: the rows, weights and sums that the registers are set for.
@@ -128,16 +132,63 @@ impl Drop for Registers {
 
 /// The last steps of a panel, filled up with zeros.
 #[repr(C, align(64))]
-struct Rest([u8; REGISTER_ROWS * STEP]);
+struct Rest([u8; REGISTER_STEPS * STEP]);
 
 struct Operands {
     rows: *const u8,
-    row_bytes: usize,
+    /// Of all rows in a round.
+    round_bytes: usize,
     panel: *const u8,
     /// The weights of the last round.
     last_weights: *const u8,
     n_rounds: usize,
+    /// What is asked for on the way, 32 lines a round; null asks for nothing.
+    ahead: *const u8,
     sums: *mut u8,
+}
+
+/// Asks for the lines of a round.
+macro_rules! ask_ahead {
+    () => {
+        concat!(
+            "test {ahead}, {ahead}\n",
+            "jz 3f\n",
+            "prefetcht1 [{ahead} + 0]\n",
+            "prefetcht1 [{ahead} + 64]\n",
+            "prefetcht1 [{ahead} + 128]\n",
+            "prefetcht1 [{ahead} + 192]\n",
+            "prefetcht1 [{ahead} + 256]\n",
+            "prefetcht1 [{ahead} + 320]\n",
+            "prefetcht1 [{ahead} + 384]\n",
+            "prefetcht1 [{ahead} + 448]\n",
+            "prefetcht1 [{ahead} + 512]\n",
+            "prefetcht1 [{ahead} + 576]\n",
+            "prefetcht1 [{ahead} + 640]\n",
+            "prefetcht1 [{ahead} + 704]\n",
+            "prefetcht1 [{ahead} + 768]\n",
+            "prefetcht1 [{ahead} + 832]\n",
+            "prefetcht1 [{ahead} + 896]\n",
+            "prefetcht1 [{ahead} + 960]\n",
+            "prefetcht1 [{ahead} + 1024]\n",
+            "prefetcht1 [{ahead} + 1088]\n",
+            "prefetcht1 [{ahead} + 1152]\n",
+            "prefetcht1 [{ahead} + 1216]\n",
+            "prefetcht1 [{ahead} + 1280]\n",
+            "prefetcht1 [{ahead} + 1344]\n",
+            "prefetcht1 [{ahead} + 1408]\n",
+            "prefetcht1 [{ahead} + 1472]\n",
+            "prefetcht1 [{ahead} + 1536]\n",
+            "prefetcht1 [{ahead} + 1600]\n",
+            "prefetcht1 [{ahead} + 1664]\n",
+            "prefetcht1 [{ahead} + 1728]\n",
+            "prefetcht1 [{ahead} + 1792]\n",
+            "prefetcht1 [{ahead} + 1856]\n",
+            "prefetcht1 [{ahead} + 1920]\n",
+            "prefetcht1 [{ahead} + 1984]\n",
+            "add {ahead}, 2048\n",
+            "3:",
+        )
+    };
 }
 
 /// Functions that multiply up to 16 rows, and up to 32.
@@ -154,12 +205,13 @@ macro_rules! products {
                     "cmp {left}, 1",
                     "cmove {panel}, {last}",
                     "2:",
-                    "tileloadd tmm4, [{rows} + {row_bytes}]",
+                    "tileloadd tmm4, [{rows} + {row}]",
                     "tileloadd tmm6, [{panel} + {step}]",
                     "tileloadd tmm7, [{panel} + {step} + 64]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
                     concat!($multiply, " tmm1, tmm4, tmm7"),
-                    "add {rows}, 64",
+                    ask_ahead!(),
+                    "add {rows}, {round}",
                     "add {panel}, 2048",
                     "dec {left}",
                     "cmp {left}, 1",
@@ -168,10 +220,12 @@ macro_rules! products {
                     "tilestored [{sums} + {step}], tmm0",
                     "tilestored [{sums} + {step} + 64], tmm1",
                     rows = inout(reg) operands.rows => _,
-                    row_bytes = in(reg) operands.row_bytes,
+                    round = in(reg) operands.round_bytes,
+                    row = in(reg) ROW_BYTES,
                     panel = inout(reg) operands.panel => _,
                     last = in(reg) operands.last_weights,
                     left = inout(reg) operands.n_rounds => _,
+                    ahead = inout(reg) operands.ahead => _,
                     sums = in(reg) operands.sums,
                     step = in(reg) STEP,
                     options(nostack),
@@ -192,16 +246,16 @@ macro_rules! products {
                     "cmp {left}, 1",
                     "cmove {panel}, {last}",
                     "2:",
-                    "tileloadd tmm4, [{rows} + {row_bytes}]",
+                    "tileloadd tmm4, [{rows} + {row}]",
                     "tileloadd tmm6, [{panel} + {step}]",
                     "tileloadd tmm7, [{panel} + {step} + 64]",
                     concat!($multiply, " tmm0, tmm4, tmm6"),
-                    "tileloadd tmm5, [{below} + {row_bytes}]",
+                    "tileloadd tmm5, [{rows} + {row} + 1024]",
                     concat!($multiply, " tmm1, tmm4, tmm7"),
                     concat!($multiply, " tmm2, tmm5, tmm6"),
                     concat!($multiply, " tmm3, tmm5, tmm7"),
-                    "add {rows}, 64",
-                    "add {below}, 64",
+                    ask_ahead!(),
+                    "add {rows}, {round}",
                     "add {panel}, 2048",
                     "dec {left}",
                     "cmp {left}, 1",
@@ -212,11 +266,12 @@ macro_rules! products {
                     "tilestored [{sums} + {step} + 2048], tmm2",
                     "tilestored [{sums} + {step} + 2112], tmm3",
                     rows = inout(reg) operands.rows => _,
-                    below = inout(reg) operands.rows.add(REGISTER_ROWS * operands.row_bytes) => _,
-                    row_bytes = in(reg) operands.row_bytes,
+                    round = in(reg) operands.round_bytes,
+                    row = in(reg) ROW_BYTES,
                     panel = inout(reg) operands.panel => _,
                     last = in(reg) operands.last_weights,
                     left = inout(reg) operands.n_rounds => _,
+                    ahead = inout(reg) operands.ahead => _,
                     sums = in(reg) operands.sums,
                     step = in(reg) STEP,
                     options(nostack),

@@ -57,11 +57,18 @@ impl Crew {
 impl Member<'_> {
     /// Takes part in the next phase until it is done; `false` where it never will be.
     pub(super) fn phase(&mut self, mut work: impl FnMut(usize)) -> bool {
+        self.phase_ahead(|part, _| work(part))
+    }
+
+    /// The same; with each part `work` gets the one that this thread will probably do next, which may be beyond the last.
+    pub(super) fn phase_ahead(&mut self, mut work: impl FnMut(usize, usize)) -> bool {
         let Some(phase) = self.crew.phases.get(self.next_phase) else { return false };
         self.next_phase += 1;
         while let Some(part) = phase.take() {
             let guard = BreakOnDrop(&self.crew.is_broken);
-            work(part);
+            // The others take one each before this thread comes again.
+            let n_others = self.crew.n_members.load(Ordering::Relaxed).saturating_sub(1);
+            work(part, phase.next.load(Ordering::Relaxed).saturating_add(n_others));
             std::mem::forget(guard);
             phase.n_done.fetch_add(1, Ordering::Release);
         }

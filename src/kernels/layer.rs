@@ -209,7 +209,17 @@ impl<'a> LayerRun<'a> {
         let projections = [0, 1, 2].map(|number| product(layer.projections[number], outputs[number]));
         let input_tiles = &memory.input_tiles;
         // SAFETY: as above.
-        done(member.phase(|part| unsafe { run_part(set, input_tiles, &projections, &plan.projections, part) }))?;
+        done(member.phase_ahead(|part, ahead| unsafe {
+            run_part(
+                set,
+                input_tiles,
+                &projections,
+                &plan.projections,
+                part,
+                ahead,
+                Some(layer.attention_output.weights),
+            )
+        }))?;
         done(self.attend(member, memory))?;
         let attended_row = |index: usize| match (&self.attention, self.wanted) {
             (Attention::Cache(_), Some(wanted)) => wanted[index] as usize,
@@ -225,7 +235,9 @@ impl<'a> LayerRun<'a> {
         let attention_output = [Product { residual, ..product(layer.attention_output, *middle) }];
         let attended = &memory.attended_tiles;
         // SAFETY: as above.
-        done(member.phase(|part| unsafe { run_part(set, attended, &attention_output, &plan.attention_output, part) }))?;
+        done(member.phase_ahead(|part, ahead| unsafe {
+            run_part(set, attended, &attention_output, &plan.attention_output, part, ahead, Some(layer.ffn_in.weights))
+        }))?;
         let norm_middle = |tile: usize| {
             self.normalize_tile(&memory.middle_tiles, tile, layer.attention_norm, *middle);
             // SAFETY: as above; the rows were normed by this thread.
@@ -237,7 +249,9 @@ impl<'a> LayerRun<'a> {
             let inner_tiles = Tiles { n_rows: chunk.n_rows, ..memory.inner_tiles };
             let ffn_in = [Product { activation: Some(layer.activation), ..product(layer.ffn_in, *inner) }];
             // SAFETY: as above.
-            done(member.phase(|part| unsafe { run_part(set, &tiles, &ffn_in, &chunk.ffn_in, part) }))?;
+            done(member.phase_ahead(|part, ahead| unsafe {
+                run_part(set, &tiles, &ffn_in, &chunk.ffn_in, part, ahead, Some(layer.ffn_out.weights))
+            }))?;
             let of = |index| row(inner, layer.ffn_in.weights.n_outputs, index);
             // SAFETY: as above.
             done(member.phase(|tile| unsafe { inner_tiles.fill(set, tile, of) }))?;
@@ -245,7 +259,9 @@ impl<'a> LayerRun<'a> {
             let residual = Some(Residual { rows: rows(middle), of: None });
             let ffn_out = [Product { residual, ..product(layer.ffn_out, rows(output)) }];
             // SAFETY: as above.
-            done(member.phase(|part| unsafe { run_part(set, &inner_tiles, &ffn_out, &chunk.ffn_out, part) }))?;
+            done(member.phase_ahead(|part, ahead| unsafe {
+                run_part(set, &inner_tiles, &ffn_out, &chunk.ffn_out, part, ahead, None)
+            }))?;
         }
         done(member.phase(|tile| self.normalize_tile(&memory.middle_tiles, tile, layer.ffn_norm, *output)))
     }

@@ -69,6 +69,8 @@ pub(super) struct TileWork {
     /// `[steps][32][4 bytes]`.
     pub(super) panel: *const u8,
     pub(super) n_steps: usize,
+    /// As many bytes as the panel has, which are asked for on the way; null where none are.
+    pub(super) ahead: *const u8,
 }
 
 /// How products of the same rows fall into parts.
@@ -83,7 +85,8 @@ pub(super) struct Division {
 impl Division {
     pub(super) fn new(n_rows: usize, tile_rows: usize, width: usize, products: &[Matrix<'_>]) -> Self {
         let most = if width > SHORT_ROW { PART_ROWS / 2 } else { PART_ROWS };
-        let tiles_of_part = most.div_ceil(tile_rows).max(1);
+        let tiles_of_part =
+            most.div_ceil(tile_rows).max(std::env::var("TOP").ok().and_then(|x| x.parse().ok()).unwrap_or(1));
         let (mut end, mut panel_ends) = (0, [0; 3]);
         for (number, panel_end) in panel_ends.iter_mut().enumerate() {
             end += products.get(number).map_or(0, Matrix::n_panels);
@@ -92,12 +95,21 @@ impl Division {
         Self { tiles_of_part, n_groups: n_rows.div_ceil(tile_rows).div_ceil(tiles_of_part), panel_ends }
     }
 
+    /// The product and its panel that a part belongs to.
+    fn panel_of(&self, part: usize) -> Option<(usize, usize)> {
+        let panel = part / self.n_groups.max(1);
+        let number = self.panel_ends.iter().position(|end| panel < *end)?;
+        let first = number.checked_sub(1).map_or(0, |before| self.panel_ends[before]);
+        Some((number, panel - first))
+    }
+
     pub(super) fn n_parts(&self) -> usize {
         self.panel_ends[2] * self.n_groups
     }
 }
 
-/// Makes one part of products of the same rows.
+/// Makes one part of products of the same rows, and asks for the weights of part `ahead` meanwhile; those beyond the last part are of
+/// `next`, the product that follows.
 ///
 /// # Safety
 /// - Rows and residuals are complete, and nobody else uses this part of the outputs; the processor has `set`.
@@ -107,11 +119,18 @@ pub(super) unsafe fn run_part(
     products: &[Product<'_>],
     division: &Division,
     part: usize,
+    ahead: usize,
+    next: Option<Matrix<'_>>,
 ) {
-    let (panel, group) = (part / division.n_groups, part % division.n_groups);
-    let Some(number) = division.panel_ends.iter().position(|end| panel < *end) else { return };
-    let first_panel = number.checked_sub(1).map_or(0, |before| division.panel_ends[before]);
-    let (product, panel) = (&products[number], panel - first_panel);
+    let Some((number, panel)) = division.panel_of(part) else { return };
+    let (product, group) = (&products[number], part % division.n_groups);
+    let mut ahead = match division.panel_of(ahead) {
+        Some(place) if place == (number, panel) => None,
+        Some((number, panel)) => Some(products[number].matrix.panel(panel).steps),
+        None => next.and_then(|next| {
+            Some(next.panel(ahead.checked_sub(division.n_parts()).filter(|n| *n < next.n_panels())?).steps)
+        }),
+    };
     let first = panel * PANEL_WIDTH;
     let n_columns = PANEL_WIDTH.min(product.matrix.n_outputs - first);
     let mut finish = Finish {
@@ -144,7 +163,8 @@ pub(super) unsafe fn run_part(
         for row in rows.clone() {
             product.prefetch(row, first);
         }
-        let work = TileWork { rows: units.as_ptr(), panel: weights.steps.as_ptr(), n_steps: tiles.n_steps() };
+        let ahead = ahead.take().map_or(std::ptr::null(), <[u8]>::as_ptr);
+        let work = TileWork { rows: units.as_ptr(), panel: weights.steps.as_ptr(), n_steps: tiles.n_steps(), ahead };
         // SAFETY: a tile of so many rows, and a panel of so many steps.
         unsafe { multiplier.multiply(work, n_rows, &mut sums) };
         // SAFETY: columns of this part, and complete residuals.
@@ -323,7 +343,7 @@ pub(crate) fn multiply(
         // SAFETY: a tile is filled by whoever takes it.
         if member.phase(|tile| unsafe { tiles.fill(set, tile, |row| &input[row * width..(row + 1) * width]) }) {
             // SAFETY: rows are complete; a part is made by whoever takes it.
-            member.phase(|part| unsafe { run_part(set, &tiles, &products, &division, part) });
+            member.phase_ahead(|part, ahead| unsafe { run_part(set, &tiles, &products, &division, part, ahead, None) });
         }
     };
     super::spread_over(crew.most_parts().min(n_threads), spread, &work);

@@ -9,37 +9,35 @@ use super::{InstructionSet, Shared, vectorized};
 /// Rows of a tile at most, of any instruction set.
 pub(super) const MOST_ROWS: usize = 32;
 
-/// How rows lie.
+/// How rows lie: a tile is `[groups][rows][steps of a group]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub(super) format: Format,
     /// Rows of a tile, which go through a panel together; the last may have fewer.
     pub(super) tile_rows: usize,
-    /// Whether a tile is `[rows][steps]`, the steps filled up with zeros to a multiple of this number. Otherwise it is `[steps][rows]`: with
-    /// as many streams as rows the processor would run out of registers and cache lines.
-    whole_rows: Option<usize>,
+    /// Steps of a row that lie together, 1 or [`LANES`]; zeros fill up the last group.
+    group: usize,
 }
 
 impl Layout {
     pub(super) fn new(set: InstructionSet, format: Format) -> Self {
-        let (tile_rows, whole_rows) = match set {
+        let (tile_rows, group) = match set {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Amx if format != Format::F32 => (super::amx::TILE_ROWS, Some(super::amx::REGISTER_ROWS)),
+            InstructionSet::Amx if format != Format::F32 => (super::amx::TILE_ROWS, super::amx::REGISTER_STEPS),
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Avx512Bf16 | InstructionSet::Amx => {
-                (12, None)
+                (12, 1)
             }
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 | InstructionSet::Avx2Vnni => (3, None),
-            InstructionSet::Portable => (4, None),
+            InstructionSet::Avx2 | InstructionSet::Avx2Vnni => (3, 1),
+            InstructionSet::Portable => (4, 1),
         };
-        Self { format, tile_rows, whole_rows }
+        Self { format, tile_rows, group }
     }
 
     /// Units of a row of so many numbers.
     pub(super) fn row_units(&self, width: usize) -> usize {
-        let n_steps = self.format.n_steps(width);
-        self.whole_rows.map_or(n_steps, |multiple| n_steps.next_multiple_of(multiple))
+        self.format.n_steps(width).next_multiple_of(self.group)
     }
 
     /// Writes row `number` of a tile of `n_rows`.
@@ -51,13 +49,36 @@ impl Layout {
         n_rows: usize,
         number: usize,
     ) -> RowScale {
-        if self.whole_rows.is_none() {
-            return fill_row(set, self.format, row, tile, n_rows, number);
+        let place = Place { group: self.group, n_rows, number };
+        match self.format {
+            Format::F32 => fill_f32(set, row, tile, place),
+            Format::Bf16 => fill_bf16(set, row, tile, place),
+            Format::Int8 => return fill_int8(set, row, tile, place),
         }
-        let n_units = self.row_units(row.len());
-        let units = &mut tile[number * n_units..(number + 1) * n_units];
-        units[self.format.n_steps(row.len())..].fill(0);
-        fill_row(set, self.format, row, units, 1, 0)
+        RowScale::default()
+    }
+}
+
+/// Where a row lies in a tile.
+#[derive(Clone, Copy)]
+struct Place {
+    group: usize,
+    n_rows: usize,
+    number: usize,
+}
+
+impl Place {
+    /// Writes some steps of the row, from number `first` on, a multiple of [`LANES`].
+    #[inline(always)]
+    fn put(self, tile: &mut [u32], first: usize, steps: &[u32; LANES]) {
+        if self.group == LANES {
+            if let Some(to) = tile.as_chunks_mut::<LANES>().0.get_mut(first / LANES * self.n_rows + self.number) {
+                *to = *steps;
+            }
+        } else {
+            let columns = tile.chunks_exact_mut(self.n_rows).skip(first);
+            columns.zip(steps).for_each(|(column, step)| column[self.number] = *step);
+        }
     }
 }
 
@@ -126,35 +147,36 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// Writes row `number` of a tile of `n_rows`, step after step.
-fn fill_row(
-    set: InstructionSet,
-    format: Format,
-    row: &[f32],
-    units: &mut [u32],
-    n_rows: usize,
-    number: usize,
-) -> RowScale {
-    match format {
-        Format::F32 => fill_f32(set, row, units, n_rows, number),
-        Format::Bf16 => fill_bf16(set, row, units, n_rows, number),
-        Format::Int8 => return fill_int8(set, row, units, n_rows, number),
-    }
-    RowScale::default()
-}
+vectorized!(fn fill_f32(row: &[f32], tile: &mut [u32], place: Place) = put_f32);
+vectorized!(fn fill_bf16(row: &[f32], tile: &mut [u32], place: Place) = put_bf16);
+vectorized!(fn fill_int8(row: &[f32], tile: &mut [u32], place: Place) -> RowScale = put_int8);
 
-vectorized!(fn fill_f32(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) = put_f32);
-vectorized!(fn fill_bf16(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) = put_bf16);
-vectorized!(fn fill_int8(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) -> RowScale = put_int8);
-
-/// Numbers that are worked on at a time.
+/// Numbers, or steps, that are worked on at a time.
 const LANES: usize = 16;
 
+/// Calls `stored` for each sixteen steps of a row, the last filled up with `padding`, and puts them where they belong.
 #[inline(always)]
-fn put_f32<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) {
-    for (step, from) in units.chunks_exact_mut(n_rows).zip(row) {
-        step[number] = from.to_bits();
+fn put_row<const NUMBERS: usize>(
+    row: &[f32],
+    tile: &mut [u32],
+    place: Place,
+    padding: f32,
+    stored: impl Fn(&[f32; NUMBERS]) -> [u32; LANES],
+) {
+    let (chunks, rest) = row.as_chunks::<NUMBERS>();
+    for (number, chunk) in chunks.iter().enumerate() {
+        place.put(tile, number * LANES, &stored(chunk));
     }
+    if !rest.is_empty() {
+        let mut last = [padding; NUMBERS];
+        last[..rest.len()].copy_from_slice(rest);
+        place.put(tile, chunks.len() * LANES, &stored(&last));
+    }
+}
+
+#[inline(always)]
+fn put_f32<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) {
+    put_row::<LANES>(row, tile, place, 0.0, |chunk| chunk.map(f32::to_bits));
 }
 
 /// The nearest `bf16`, as its bits; what is no number stays none.
@@ -172,25 +194,19 @@ pub(super) fn pair(first: f32, second: f32) -> u32 {
 }
 
 #[inline(always)]
-fn put_bf16<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) {
-    let mut steps = units.chunks_exact_mut(n_rows);
-    let (chunks, rest) = row.as_chunks::<{ 2 * LANES }>();
-    for chunk in chunks {
+fn put_bf16<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) {
+    put_row::<{ 2 * LANES }>(row, tile, place, 0.0, |chunk| {
         let mut bits = [0_u16; 2 * LANES];
-        for (bits, x) in bits.iter_mut().zip(chunk) {
-            *bits = to_bf16(*x) as u16;
-        }
-        for (two, step) in bits.as_chunks::<2>().0.iter().zip(&mut steps) {
-            step[number] = u32::from(two[0]) | u32::from(two[1]) << 16;
-        }
-    }
-    for (two, step) in rest.chunks(2).zip(steps) {
-        step[number] = pair(two[0], two.get(1).copied().unwrap_or(0.0));
-    }
+        bits.iter_mut().zip(chunk).for_each(|(bits, x)| *bits = to_bf16(*x) as u16);
+        let mut steps = [0; LANES];
+        let pairs = bits.as_chunks::<2>().0;
+        steps.iter_mut().zip(pairs).for_each(|(step, two)| *step = u32::from(two[0]) | u32::from(two[1]) << 16);
+        steps
+    });
 }
 
 #[inline(always)]
-fn put_int8<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, number: usize) -> RowScale {
+fn put_int8<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) -> RowScale {
     /// Added to a number below 2^22, it leaves the rounded number in the low bits.
     const ROUNDER: f32 = 12_582_912.0;
     let (least, most) = range(row);
@@ -198,20 +214,13 @@ fn put_int8<const FUSED: bool>(row: &[f32], units: &mut [u32], n_rows: usize, nu
     let (scale, inverse) = if width > 0.0 { (width / 255.0, 255.0 / width) } else { (width, 0.0) };
     let zero = (-least * inverse).round_ties_even();
     let quantize = |x: f32| ((x * inverse + zero).clamp(0.0, 255.0) + ROUNDER).to_bits() as u8;
-    let mut steps = units.chunks_exact_mut(n_rows);
-    let (chunks, rest) = row.as_chunks::<{ 4 * LANES }>();
-    for chunk in chunks {
+    put_row::<{ 4 * LANES }>(row, tile, place, 0.0, |chunk| {
         let mut stored = [0_u8; 4 * LANES];
-        for (stored, x) in stored.iter_mut().zip(chunk) {
-            *stored = quantize(*x);
-        }
-        for (four, step) in stored.as_chunks::<4>().0.iter().zip(&mut steps) {
-            step[number] = u32::from_le_bytes(*four);
-        }
-    }
-    for (four, step) in rest.chunks(4).zip(steps) {
-        step[number] = four.iter().rev().fold(0, |unit, x| unit << 8 | u32::from(quantize(*x)));
-    }
+        stored.iter_mut().zip(chunk).for_each(|(stored, x)| *stored = quantize(*x));
+        let mut steps = [0; LANES];
+        steps.iter_mut().zip(stored.as_chunks::<4>().0).for_each(|(step, four)| *step = u32::from_le_bytes(*four));
+        steps
+    });
     RowScale { scale, zero: zero as i32 }
 }
 
@@ -265,10 +274,7 @@ mod tests {
                     let in_tile = tile_rows.min(n_rows - first);
                     for column in 0..n_steps * format.group() {
                         let step = column / format.group();
-                        let place = match layout.whole_rows {
-                            Some(_) => (row - first) * n_steps + step,
-                            None => step * in_tile + row - first,
-                        };
+                        let place = (step / layout.group * in_tile + row - first) * layout.group + step % layout.group;
                         let unit = units[first * n_steps + place];
                         let inner = column % format.group();
                         let wanted = if column < width { all[row * width + column] } else { 0.0 };

@@ -223,7 +223,8 @@ impl<'a> TextAttention<'a> {
         let mut sums = Sums::ZERO;
         let n_steps = self.layout.format.n_steps(self.query_head_size);
         for (panel, keys) in room.keys.chunks_exact(PANEL_WIDTH * n_steps).take(stride / PANEL_WIDTH).enumerate() {
-            let work = TileWork { rows: room.tile.as_ptr(), panel: keys.as_ptr().cast(), n_steps };
+            let work =
+                TileWork { rows: room.tile.as_ptr(), panel: keys.as_ptr().cast(), n_steps, ahead: std::ptr::null() };
             // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 keys.
             unsafe { multiplier.multiply(work, n_rows, &mut sums) };
             for (row, sums) in sums.0[..n_rows].iter().enumerate() {
@@ -264,7 +265,8 @@ impl<'a> TextAttention<'a> {
             if first >= self.value_head_size {
                 break;
             }
-            let work = TileWork { rows: room.tile.as_ptr(), panel: values.as_ptr().cast(), n_steps };
+            let work =
+                TileWork { rows: room.tile.as_ptr(), panel: values.as_ptr().cast(), n_steps, ahead: std::ptr::null() };
             // SAFETY: the tile holds so many steps of all rows, the panel as many of 32 numbers.
             unsafe { multiplier.multiply(work, mixed.len(), &mut sums) };
             for (mixed, (sums, inverse)) in mixed.iter_mut().zip(sums.0.iter().zip(inverses)) {

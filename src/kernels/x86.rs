@@ -1,12 +1,13 @@
 //! Sums of tiles with the vector instructions of x86-64.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcast_ss,
-    _mm256_castsi256_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps, _mm512_and_si512,
-    _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
+    __m256, __m256i, __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_broadcast_ss, _mm256_castsi256_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm512_and_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32,
+    _mm512_storeu_ps,
 };
 
 use super::InstructionSet;
@@ -73,6 +74,19 @@ unsafe fn unit<const ROWS: usize>(work: TileWork, step: usize, row: usize) -> i3
     unsafe { (*work.rows.add(step * ROWS + row)).cast_signed() }
 }
 
+/// Asks for a step of what is wanted next.
+#[inline(always)]
+fn ask_ahead(work: TileWork, step: usize) {
+    if !work.ahead.is_null() {
+        let lines = work.ahead.wrapping_add(step * PANEL_WIDTH * 4);
+        // SAFETY: nothing is read.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(lines.cast());
+            _mm_prefetch::<_MM_HINT_T1>(lines.wrapping_add(64).cast());
+        }
+    }
+}
+
 /// Writes a row's sums.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -105,6 +119,7 @@ unsafe fn halves(work: TileWork, step: usize) -> [__m512i; 2] {
 unsafe fn f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
     for step in 0..work.n_steps {
+        ask_ahead(work, step);
         // SAFETY: 128 bytes of the panel.
         let weights = unsafe {
             let panel = work.panel.add(step * PANEL_WIDTH * 4).cast::<f32>();
@@ -136,6 +151,7 @@ fn pairs(bits: __m512i) -> __m512bh {
 unsafe fn bf16_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
     for step in 0..work.n_steps {
+        ask_ahead(work, step);
         // SAFETY: a step of the panel.
         let [first, second] = unsafe { halves(work, step) };
         let weights = [pairs(first), pairs(second)];
@@ -158,6 +174,7 @@ unsafe fn bf16_as_f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums)
     let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
     let mut totals = [[_mm512_setzero_ps(); 2]; ROWS];
     for step in 0..work.n_steps {
+        ask_ahead(work, step);
         // SAFETY: a step of the panel.
         let weights = unsafe { halves(work, step) };
         let even = [0, 1].map(|half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(weights[half])));
@@ -184,6 +201,7 @@ unsafe fn bf16_as_f32_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums)
 unsafe fn int8_avx512<const ROWS: usize>(work: TileWork, sums: &mut Sums) {
     let mut totals = [[_mm512_setzero_si512(); 2]; ROWS];
     for step in 0..work.n_steps {
+        ask_ahead(work, step);
         // SAFETY: a step of the panel.
         let weights = unsafe { halves(work, step) };
         for (row, total) in totals.iter_mut().enumerate() {
