@@ -106,14 +106,15 @@ static void set_tiles(void) {
         uint8_t rows[16];
     } shape = {.palette = 1};
     for (int i = 0; i < 8; i++) shape.row_bytes[i] = 64, shape.rows[i] = 16;
+    __asm__ volatile("" : : "r"(&shape) : "memory"); /* all of it is read */
     _tile_loadconfig(&shape);
 }
 
 #define TILES(name, multiply)                              \
     static void name(void) {                               \
         set_tiles();                                       \
-        _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3); \
-        _tile_zero(4), _tile_zero(5), _tile_zero(6), _tile_zero(7); \
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); \
+        _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7); \
         for (long r = 0; r < TILE_ROUNDS; r++) {           \
             multiply(0, 4, 6);                             \
             multiply(1, 4, 7);                             \
