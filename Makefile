@@ -16,7 +16,7 @@ CXX_SOURCES = include/ernie.hpp $(wildcard cpp-examples/*.c cpp-examples/*.cpp t
 # Programs must find the library by their own means.
 unexport LD_LIBRARY_PATH
 
-.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-calls bench-generate fixtures clean
+.PHONY: help demo test lint fmt header runtime tools stage install examples consumers bench bench-calls bench-generate runtime-gpu runtime-openvino gpu-pack gpu-check fixtures clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,14 @@ runtime: $(RUNTIME)/libonnxruntime.so.1 ## fetch ONNX Runtime 1.28.0 into build/
 
 $(RUNTIME)/libonnxruntime.so.1: scripts/fetch_runtime.sh
 	scripts/fetch_runtime.sh $(RUNTIME)
+	@touch $@
+
+runtime-gpu: $(BUILD)/runtime-gpu/libonnxruntime.so.1 ## fetch ONNX Runtime with CUDA and TensorRT into build/runtime-gpu (250 MB)
+
+runtime-openvino: $(BUILD)/runtime-openvino/libonnxruntime.so.1 ## fetch ONNX Runtime with OpenVINO into build/runtime-openvino (85 MB)
+
+$(BUILD)/runtime-%/libonnxruntime.so.1: scripts/fetch_runtime.sh
+	scripts/fetch_runtime.sh $(@D) $*
 	@touch $@
 
 tools: $(CMAKE) $(CLANG_FORMAT) ## fetch cmake, where there is none, and clang-format into build/tools
@@ -83,6 +91,12 @@ bench-calls: runtime $(BUILD)/python/bin/python ## measure single calls, opening
 
 bench-generate: runtime $(BUILD)/paddle/bin/python ## measure generation beside Paddle, which is fetched (200 MB)
 	cargo bench --locked --bench generate
+
+gpu-pack: stage runtime-gpu ## put all that gpu-check needs into build/gpu-pack, in pieces of 60 MB at most
+	python3 scripts/gpu_pack.py --library $(STAGE)/lib/libernie.so --runtime $(BUILD)/runtime-gpu $(BUILD)/gpu-pack
+
+gpu-check: ## check and measure a GPU with what gpu-pack packed, or with build/stage and build/runtime-gpu
+	python3 scripts/gpu_check.py $(GPU_CHECK_FLAGS)
 
 # What benchmarks compare with.
 $(BUILD)/paddle/bin/python:

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use half::f16;
+
 use crate::error::{Error, Result};
 use crate::kernels::matrix::{Format, Order, Packed};
 use crate::mapped_file::MappedFile;
@@ -21,6 +23,8 @@ pub(crate) enum Storage {
     Bytes(Vec<u8>),
     /// In memory.
     Floats(Vec<f32>),
+    /// In memory, rounded for a device.
+    Halves(Vec<f16>),
     /// In memory, packed for products.
     Packed(Packed),
 }
@@ -48,15 +52,16 @@ impl Weight {
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]).as_ptr(),
             Storage::Bytes(bytes) => bytes.as_ptr(),
             Storage::Floats(floats) => floats.as_ptr().cast(),
+            Storage::Halves(halves) => halves.as_ptr().cast(),
             Storage::Packed(packed) => packed.bytes().as_ptr(),
         }
     }
 
-    /// Hands the elements to `each`, in pieces; none of what is packed.
+    /// Hands the elements to `each`, in pieces; none of what is rounded or packed.
     pub(crate) fn for_each_piece<E>(&self, mut each: impl FnMut(&[f32]) -> Result<(), E>) -> Result<(), E> {
         let bytes = match &self.storage {
             Storage::Floats(floats) => return floats.chunks(1 << 16).try_for_each(each),
-            Storage::Packed(_) => return Ok(()),
+            Storage::Halves(_) | Storage::Packed(_) => return Ok(()),
             Storage::Bytes(bytes) => bytes,
             Storage::Mapped(file, range) => file.bytes().get(range.clone()).unwrap_or(&[]),
         };
@@ -73,7 +78,11 @@ impl Weight {
 impl Weight {
     /// The type of the elements.
     pub(crate) fn element_type(&self) -> ElementType {
-        if matches!(self.storage, Storage::Packed(_)) { ElementType::U8 } else { ElementType::F32 }
+        match self.storage {
+            Storage::Packed(_) => ElementType::U8,
+            Storage::Halves(_) => ElementType::F16,
+            Storage::Mapped(..) | Storage::Bytes(_) | Storage::Floats(_) => ElementType::F32,
+        }
     }
 
     /// The same numbers at an address of their own.
@@ -83,8 +92,33 @@ impl Weight {
     pub(crate) fn aligned(self) -> Result<Self> {
         match self.storage {
             Storage::Mapped(..) | Storage::Bytes(_) => Ok(Self { storage: Storage::Floats(self.floats()?), ..self }),
-            Storage::Floats(_) | Storage::Packed(_) => Ok(self),
+            Storage::Floats(_) | Storage::Halves(_) | Storage::Packed(_) => Ok(self),
         }
+    }
+
+    /// Appends the elements, little-endian, as they are stored.
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
+        match &self.storage {
+            Storage::Mapped(file, range) => bytes.extend_from_slice(file.bytes().get(range.clone()).unwrap_or(&[])),
+            Storage::Bytes(stored) => bytes.extend_from_slice(stored),
+            Storage::Floats(floats) => bytes.extend(floats.iter().flat_map(|x| x.to_le_bytes())),
+            Storage::Halves(halves) => bytes.extend(halves.iter().flat_map(|x| x.to_le_bytes())),
+            Storage::Packed(packed) => bytes.extend_from_slice(packed.bytes()),
+        }
+    }
+
+    /// The same numbers rounded to `f16`.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(crate) fn halved(self) -> Result<Self> {
+        let mut halves = Vec::new();
+        halves.try_reserve_exact(self.len()).map_err(|_| Error::OutOfMemory)?;
+        self.for_each_piece(|piece| {
+            halves.extend(piece.iter().map(|x| f16::from_f32(*x)));
+            Ok::<(), Error>(())
+        })?;
+        Ok(Self { storage: Storage::Halves(halves), ..self })
     }
 
     fn floats(&self) -> Result<Vec<f32>> {
@@ -131,6 +165,11 @@ impl Weights {
     /// Whether any is packed for products of this library.
     pub(crate) fn are_packed(&self) -> bool {
         self.all.iter().any(|weight| matches!(weight.storage, Storage::Packed(..)))
+    }
+
+    /// Whether they were rounded for a device.
+    pub(crate) fn are_halved(&self) -> bool {
+        self.all.iter().any(|weight| matches!(weight.storage, Storage::Halves(_)))
     }
 
     /// Gives the pages of mapped files back to the system; they are read again where they are used.

@@ -42,7 +42,7 @@ pub struct ernie_model_info {
     pub family: *const c_char,
     /// The task, as option `task` names it.
     pub task: *const c_char,
-    /// Where the graph runs: `cpu`, `cuda`, `tensorrt`.
+    /// Where the graph runs, which with option `fallback` may be another than was asked for: `cpu`, `cuda`, `tensorrt`, `openvino`.
     pub provider: *const c_char,
     /// The tokenizer scheme, as option `tokenizer` names it; NULL where there is no usable tokenizer.
     pub tokenizer: *const c_char,

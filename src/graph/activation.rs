@@ -11,11 +11,11 @@ impl Network<'_> {
             (Activation::Relu, Dialect::OnnxRuntime | Dialect::Packed) => {
                 self.gemm(input, linear, Some(&bias), Some("Relu"))
             }
-            (Activation::Relu, Dialect::Standard) => {
+            (Activation::Relu, Dialect::Standard | Dialect::Cuda) => {
                 let product = self.gemm(input, linear, Some(&bias), None);
                 self.writer.node("Relu", &[&product], &[])
             }
-            (Activation::Gelu, Dialect::OnnxRuntime | Dialect::Packed) => {
+            (Activation::Gelu, Dialect::OnnxRuntime | Dialect::Packed | Dialect::Cuda) => {
                 let product = self.gemm(input, linear, Some(&bias), None);
                 self.writer.microsoft("Gelu", &[&product], &[])
             }

@@ -126,7 +126,7 @@ impl Network<'_> {
         let bias = self.writer.weight("word_bias");
         let logits = match self.dialect {
             Dialect::Packed => self.packed_product(&normed, PACKED_WORDS, &bias),
-            Dialect::OnnxRuntime | Dialect::Standard => {
+            Dialect::OnnxRuntime | Dialect::Cuda | Dialect::Standard => {
                 let words = self.writer.weight("embeddings.word");
                 self.writer.node("Gemm", &[&normed, &words, &bias], &[("transB", Attribute::Int(1))])
             }

@@ -12,6 +12,7 @@ pub(crate) mod network;
 pub(crate) mod onnx;
 pub(crate) mod outputs;
 mod packed;
+pub(crate) mod probe;
 mod writer;
 
-pub(crate) use writer::WeightInfo;
+pub(crate) use writer::{WeightInfo, add_weight};

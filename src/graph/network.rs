@@ -2,7 +2,7 @@
 //!
 //! In: what the network is and where its weights lie. Out: [`BuiltGraph`]: the model's bytes without the weights, and
 //! what it gives. Nothing is left for the runtime's optimiser to find: the operators are those that are measured to be
-//! fastest ([`Dialect::OnnxRuntime`], [`Dialect::Packed`]), or standard ones for other runtimes ([`Dialect::Standard`]).
+//! fastest ([`Dialect::OnnxRuntime`], [`Dialect::Packed`], [`Dialect::Cuda`]), or standard ones for other runtimes ([`Dialect::Standard`]).
 //!
 //! Tokens are one flat list `[tokens, width]` in every product; only the attention sees rows. With
 //! [`Interface::Packed`] the list has no padding: `row_tokens` says which token lies where in the rows `[texts, row
@@ -14,6 +14,7 @@
 use super::outputs::OutputSpec;
 use super::writer::{Attribute, Dimension, GraphWriter, WeightInfo};
 use crate::architecture::{Architecture, LinearLayout, MaskRule};
+use crate::tensor::ElementType;
 
 /// Added to the scores of places without a token. Lower than [`MASKED`], so that a token that sees masked ones only
 /// still sees nothing else; small enough for half precision.
@@ -31,6 +32,8 @@ pub(crate) enum Dialect {
     /// Those of this library for layers and products, over weights that it packed, for texts without rows; else those of ONNX
     /// Runtime.
     Packed,
+    /// Those that ONNX Runtime has for CUDA.
+    Cuda,
     /// Those of the ONNX standard.
     Standard,
 }
@@ -56,16 +59,18 @@ pub(crate) struct BuiltGraph {
 }
 
 /// Builds the graph of `architecture`, whose `weights` lie in a file of this name beside the model. Tokens' vectors are the
-/// mean of those after the last `n_averaged_layers` layers; heads see the last layer.
+/// mean of those after the last `n_averaged_layers` layers; heads see the last layer. `numbers` are what the graph computes with, `f32` or `f16`; it
+/// gives `f32`.
 pub(crate) fn build(
     architecture: &Architecture,
     weights: &[WeightInfo],
     weights_file: &str,
     dialect: Dialect,
     interface: Interface,
+    numbers: ElementType,
     n_averaged_layers: usize,
 ) -> BuiltGraph {
-    let writer = GraphWriter::new(weights, weights_file);
+    let writer = GraphWriter::with_numbers(weights, weights_file, numbers);
     let mut network = Network { a: architecture, writer, dialect, interface, outputs: Vec::new() };
     let layers = network.encoder(n_averaged_layers);
     network.heads(&layers);
@@ -226,13 +231,13 @@ impl Network<'_> {
         let (first, last) = (self.writer.ints(&[1]), self.writer.ints(&[2]));
         let zero = self.writer.int(0);
         let seen = self.writer.node("Greater", &[&mask, &zero], &[]);
-        let mut seen = self.writer.node("Cast", &[&seen], &[("to", Attribute::Int(1))]);
+        let mut seen = self.writer.as_number(&seen);
         // The mask of a padded batch says what is padding; what the reference masks besides is known here only.
         if let (Interface::Padded, Some(masked_id)) = (self.interface, self.a.text_mask_rule.masked_id()) {
             let masked_id = self.writer.int(masked_id);
             let is_masked = self.writer.node("Equal", &[ids, &masked_id], &[]);
             let is_kept = self.writer.node("Not", &[&is_masked], &[]);
-            let is_kept = self.writer.node("Cast", &[&is_kept], &[("to", Attribute::Int(1))]);
+            let is_kept = self.writer.as_number(&is_kept);
             seen = self.writer.node("Mul", &[&seen, &is_kept], &[]);
         }
         let keys = self.writer.node("Unsqueeze", &[&seen, &first], &[]);
@@ -276,7 +281,7 @@ impl Network<'_> {
         };
         let (query, key, value) = (in_rows(query, false), in_rows(key, false), in_rows(value, true));
         let attended = match self.dialect {
-            Dialect::OnnxRuntime | Dialect::Packed => self.writer.microsoft(
+            Dialect::OnnxRuntime | Dialect::Packed | Dialect::Cuda => self.writer.microsoft(
                 "MultiHeadAttention",
                 &[&query, &key, &value, "", "", &shared.bias],
                 &[("num_heads", Attribute::Int(self.a.n_heads as i64))],
@@ -325,7 +330,7 @@ impl Network<'_> {
     /// `LayerNorm(residual + W x + b)`.
     fn add_and_norm(&mut self, input: &str, residual: &str, linear: &str, norm: &str) -> String {
         match self.dialect {
-            Dialect::OnnxRuntime | Dialect::Packed => {
+            Dialect::OnnxRuntime | Dialect::Packed | Dialect::Cuda => {
                 let product = self.gemm(input, linear, None, None);
                 let [scale, shift, bias] = [format!("{norm}.weight"), format!("{norm}.bias"), format!("{linear}.bias")]
                     .map(|weight| self.writer.weight(&weight));

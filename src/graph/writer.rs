@@ -114,16 +114,25 @@ pub(super) struct GraphWriter<'a> {
     n_names: usize,
     weights: &'a [WeightInfo],
     weights_file: &'a str,
-    /// Weights written so far, with the name of their value as `f32`.
+    /// The type of numbers between inputs and outputs.
+    numbers: ElementType,
+    /// Weights written so far, with the name of their value as such numbers.
     used: Vec<(String, String)>,
     /// Values that became outputs, with their new names.
     renamed: Vec<(String, String)>,
 }
 
 impl<'a> GraphWriter<'a> {
-    /// A graph whose weights are some of `weights`, which lie in the file of this name beside the model.
+    /// A graph whose weights are some of `weights`, which lie in the file of this name beside the model; without a name they are left out, to be
+    /// added by [`add_weight`].
     pub(super) fn new(weights: &'a [WeightInfo], weights_file: &'a str) -> Self {
+        Self::with_numbers(weights, weights_file, ElementType::F32)
+    }
+
+    /// The same, whose numbers are `f32` or `f16`; outputs are `f32`.
+    pub(super) fn with_numbers(weights: &'a [WeightInfo], weights_file: &'a str, numbers: ElementType) -> Self {
         Self {
+            numbers,
             nodes: Vec::new(),
             initializers: Message::default(),
             inputs: Message::default(),
@@ -164,11 +173,15 @@ impl<'a> GraphWriter<'a> {
 
     /// Hands a node's value out under `name`; each value once.
     pub(super) fn output(&mut self, value: &str, name: &str, dimensions: &[Dimension]) {
+        let value = &match self.numbers {
+            ElementType::F32 => value.to_owned(),
+            _ => self.node("Cast", &[value], &[("to", Attribute::Int(ElementType::F32 as i64))]),
+        };
         for node in &mut self.nodes {
             let names = node.inputs.iter_mut().chain(&mut node.outputs);
             names.filter(|known| *known == value).for_each(|known| name.clone_into(known));
         }
-        self.renamed.push((value.to_owned(), name.to_owned()));
+        self.renamed.push((value.clone(), name.to_owned()));
         write_value_info(&mut self.outputs, 12, name, ElementType::F32, dimensions);
     }
 
@@ -208,10 +221,18 @@ impl<'a> GraphWriter<'a> {
 
     /// A constant number without dimensions.
     pub(super) fn float(&mut self, value: f32) -> String {
-        self.constant(ElementType::F32, &[], &value.to_le_bytes())
+        match self.numbers {
+            ElementType::F16 => self.constant(ElementType::F16, &[], &half::f16::from_f32(value).to_le_bytes()),
+            _ => self.constant(ElementType::F32, &[], &value.to_le_bytes()),
+        }
     }
 
-    /// A weight as `f32`, or packed. Weights that are not among those given are a bug of the caller and give an unknown name,
+    /// A value as the graph's numbers.
+    pub(super) fn as_number(&mut self, value: &str) -> String {
+        self.node("Cast", &[value], &[("to", Attribute::Int(self.numbers as i64))])
+    }
+
+    /// A weight as the graph's numbers, or packed. Weights that are not among those given are a bug of the caller and give an unknown name,
     /// which no runtime accepts.
     pub(super) fn weight(&mut self, name: &str) -> String {
         if let Some((_, value)) = self.used.iter().find(|(used, _)| used == name) {
@@ -220,9 +241,9 @@ impl<'a> GraphWriter<'a> {
         let Some(info) = self.weights.iter().find(|weight| weight.name == name) else { return name.to_owned() };
         self.write_weight(info);
         let value = match info.element_type {
-            ElementType::F32 => name.to_owned(),
+            stored if stored == self.numbers => name.to_owned(),
             _ if info.format.is_some() => name.to_owned(),
-            _ => self.node("Cast", &[name], &[("to", Attribute::Int(ElementType::F32 as i64))]),
+            _ => self.as_number(name),
         };
         self.used.push((name.to_owned(), value.clone()));
         value
@@ -267,6 +288,9 @@ impl<'a> GraphWriter<'a> {
     }
 
     fn write_weight(&mut self, info: &WeightInfo) {
+        if self.weights_file.is_empty() {
+            return;
+        }
         let entries = [
             ("location", self.weights_file.to_owned()),
             ("offset", info.byte_offset.to_string()),
@@ -303,6 +327,28 @@ impl<'a> GraphWriter<'a> {
         }
         (model.0, self.used.into_iter().map(|(name, _)| name).collect())
     }
+}
+
+/// Adds a weight, given by its name, type, shape and little-endian elements, to the bytes of a model that was written without weights: what
+/// follows a message of protocol buffers is merged into it.
+pub(crate) fn add_weight(model: &mut Vec<u8>, name: &str, element_type: ElementType, shape: &[usize], elements: &[u8]) {
+    let mut tensor = Message::default();
+    write_tensor_type(&mut tensor, name, element_type, shape);
+    // Three messages in one another, whose lengths are those of what they hold.
+    let mut before_elements = Message::default();
+    before_elements.varint(9 << 3 | 2);
+    before_elements.varint(elements.len() as u64);
+    let n_tensor = tensor.0.len() + before_elements.0.len() + elements.len();
+    let mut graph = Message::default();
+    graph.varint(5 << 3 | 2);
+    graph.varint(n_tensor as u64);
+    let mut head = Message::default();
+    head.varint(7 << 3 | 2);
+    head.varint((graph.0.len() + n_tensor) as u64);
+    for part in [&head.0, &graph.0, &tensor.0, &before_elements.0] {
+        model.extend_from_slice(part);
+    }
+    model.extend_from_slice(elements);
 }
 
 fn write_node(graph: &mut Message, node: &Node) {

@@ -98,11 +98,13 @@ macro_rules! vectorized {
             fn avx2($($argument: $ty),*) $(-> $result)? { $body::<true>($($argument),*) }
             match set {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a set that the processor has.
                 InstructionSet::Avx512
                 | InstructionSet::Avx512Vnni
                 | InstructionSet::Avx512Bf16
-                | InstructionSet::Amx => unsafe { avx512($($argument),*) },
+                | InstructionSet::Amx => {
+                    // SAFETY: a set that the processor has.
+                    unsafe { avx512($($argument),*) }
+                }
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 InstructionSet::Avx2 | InstructionSet::Avx2Vnni => unsafe { avx2($($argument),*) },

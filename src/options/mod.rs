@@ -6,7 +6,7 @@
 mod tests;
 mod values;
 
-pub use values::{Arena, AttentionMask, Precision, Problem, Provider, Spinning, Task};
+pub use values::{Arena, AttentionMask, Fallback, Precision, Problem, Provider, Spinning, Task};
 
 use crate::error::{Error, Result};
 use crate::model_dir::tokenizer::Scheme;
@@ -18,10 +18,20 @@ pub type Bindings = Vec<(String, String)>;
 /// How a model or tokenizer is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the graph runs. Key `provider`: `cpu` (default), `cuda`, `tensorrt`.
+    /// Where the graph runs. Key `provider`: `cpu` (default), `cuda`, `tensorrt`, `openvino`.
     pub provider: Provider,
     /// Which GPU. Key `device_id`, default 0.
     pub device_id: i32,
+    /// What happens where the provider cannot be had. Key `fallback`: `error` (default), `cpu`.
+    pub fallback: Fallback,
+    /// Megabytes of the device's memory at most. Key `device_memory_mb`; 0 (default) = no limit.
+    pub device_memory_mb: usize,
+    /// Folders whose libraries a provider needs (CUDA's, cuDNN's, TensorRT's), which are loaded before it. Key `provider_libraries`: folders separated by
+    /// colons, in which `lib`, `*/lib` and `*/*/lib` are looked through too; default none: the loader finds them.
+    pub provider_libraries: Option<String>,
+    /// Where TensorRT and OpenVINO keep what they compiled, in a folder for each model, precision and runtime. Key `engine_cache`: a directory that
+    /// exists; default none: they compile at every opening.
+    pub engine_cache: Option<String>,
     /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
     /// Whether idle threads of the runtime spin. Key `spinning`: `auto` (default: `runs` for a checkpoint with no more threads than cores, else `off`), `off`, `runs` (while
@@ -95,6 +105,9 @@ pub struct Options {
     pub inputs: Bindings,
     /// The graph's outputs by role. Key `outputs`: `logits=NAME` and the like.
     pub outputs: Bindings,
+    /// Whose graph is built, whatever it runs on.
+    #[cfg(feature = "test-hooks")]
+    pub test_graph_of: Option<Provider>,
 }
 
 impl Default for Options {
@@ -102,6 +115,10 @@ impl Default for Options {
         Self {
             provider: Provider::Cpu,
             device_id: 0,
+            fallback: Fallback::Error,
+            device_memory_mb: 0,
+            provider_libraries: None,
+            engine_cache: None,
             n_threads: 0,
             spinning: Spinning::Auto,
             prepacking: true,
@@ -132,14 +149,20 @@ impl Default for Options {
             graph: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            #[cfg(feature = "test-hooks")]
+            test_graph_of: None,
         }
     }
 }
 
 /// Every key with a line about its values.
 pub const KEYS: &[(&str, &str)] = &[
-    ("provider", "cpu, cuda or tensorrt"),
+    ("provider", "cpu, cuda, tensorrt or openvino"),
     ("device_id", "which GPU, from 0"),
+    ("fallback", "error or cpu"),
+    ("device_memory_mb", "a number of megabytes of the device's memory at most; 0 = no limit"),
+    ("provider_libraries", "folders with the libraries that a provider needs, separated by colons"),
+    ("engine_cache", "a directory"),
     ("threads", "a number of threads inside one operator and for tokenizing, 4096 at most; 0 = one per physical core"),
     ("spinning", "auto, off, runs or on"),
     ("prepacking", "on or off"),
@@ -189,8 +212,12 @@ impl Options {
     /// - [`Error::InvalidArgument`]: unknown key (the message lists the keys) or a value the key does not have.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let done = match key {
-            "provider" => self.set_provider(value),
+            "provider" => choose(value, Provider::ALL, &mut self.provider),
             "device_id" => parse(value, |n| *n >= 0, &mut self.device_id),
+            "fallback" => choose(value, &[("error", Fallback::Error), ("cpu", Fallback::Cpu)], &mut self.fallback),
+            "device_memory_mb" => parse(value, |n| *n <= 1 << 24, &mut self.device_memory_mb),
+            "provider_libraries" => set_text(value, &mut self.provider_libraries),
+            "engine_cache" => set_text(value, &mut self.engine_cache),
             "threads" => parse(value, |n| *n <= 4096, &mut self.n_threads),
             "spinning" => {
                 let values =
@@ -245,14 +272,20 @@ impl Options {
             "outputs" => parse_bindings(value).map(|b| self.outputs = b),
             #[cfg(feature = "test-hooks")]
             "test_panic" => test_panic(value),
+            #[cfg(feature = "test-hooks")]
+            "test_graph_of" => auto_or(value, Provider::ALL, &mut self.test_graph_of),
             _ => return Err(unknown_key(key)),
         };
         done.ok_or_else(|| bad_value(key, value))
     }
 
-    fn set_provider(&mut self, value: &str) -> Option<()> {
-        let values = [("cpu", Provider::Cpu), ("cuda", Provider::Cuda), ("tensorrt", Provider::TensorRt)];
-        choose(value, &values, &mut self.provider)
+    /// The provider that the graph of a checkpoint is made for.
+    pub(crate) fn graph_provider(&self) -> Provider {
+        #[cfg(feature = "test-hooks")]
+        if let Some(provider) = self.test_graph_of {
+            return provider;
+        }
+        self.provider
     }
 
     fn set_tokenizer(&mut self, value: &str) -> Option<()> {

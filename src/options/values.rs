@@ -11,18 +11,31 @@ pub enum Provider {
     Cuda,
     /// An NVIDIA GPU through TensorRT, with CUDA for what TensorRT does not take.
     TensorRt,
+    /// An Intel processor or GPU through OpenVINO.
+    OpenVino,
 }
 
 impl Provider {
+    /// All of them.
+    pub const ALL: &'static [(&'static str, Self)] =
+        &[("cpu", Self::Cpu), ("cuda", Self::Cuda), ("tensorrt", Self::TensorRt), ("openvino", Self::OpenVino)];
+
     /// The name as options and reports write it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-            Self::TensorRt => "tensorrt",
-        }
+    pub fn name(self) -> &'static str {
+        name_in(Self::ALL, self)
     }
+}
+
+/// What happens where the provider asked for cannot be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fallback {
+    /// Opening fails.
+    #[default]
+    Error,
+    /// The model runs on the processor, and says so.
+    Cpu,
 }
 
 /// Whether idle threads of the runtime spin, which answers sooner and takes a processor.

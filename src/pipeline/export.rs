@@ -168,7 +168,8 @@ fn write_all(
         GraphKind::Own => (Dialect::OnnxRuntime, Interface::Packed),
         GraphKind::Plain => (Dialect::Standard, Interface::Padded),
     };
-    let graph = build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface, options.average_layers);
+    let graph =
+        build(&read.architecture, &infos, WEIGHTS_FILE, dialect, interface, ElementType::F32, options.average_layers);
     write_file(&dir.join(GRAPH_FILE), &graph.model)?;
     copy_tokenizer(&spec.dir, dir)?;
     let manifest = describe(spec, read, precision, kind, options);

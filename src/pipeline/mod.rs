@@ -21,6 +21,7 @@ mod network;
 mod open;
 mod packed;
 mod padded;
+mod provider;
 mod queue;
 mod rank;
 mod room;
@@ -47,6 +48,7 @@ pub use call::{AnswerSpan, Call, Generated, Input, NoAnswer, Output, SchemaLangu
 pub use encodings::{encode_all, encode_options};
 pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
+pub use provider::check as check_provider;
 use queue::Queue;
 pub use rank::rank_vectors;
 pub use room::GeneratorReport;

@@ -7,15 +7,16 @@ use crate::architecture::{Architecture, Head, LinearLayout};
 use crate::checkpoint::tensors::StoredTensor;
 use crate::checkpoint::{canonical, convert};
 use crate::error::{Error, Result};
-use crate::graph::WeightInfo;
 use crate::graph::generator::{build_source, build_step};
 use crate::graph::heads::PACKED_WORDS;
 use crate::graph::network::{BuiltGraph, Dialect, Interface, build};
+use crate::graph::{WeightInfo, add_weight};
 use crate::kernels::matrix::{Format, Order};
 use crate::mapped_file::Identity;
 use crate::model_dir::{ModelSpec, NetworkConfig, manifest};
 use crate::options::{Options, Precision, Provider, Task};
 use crate::session::SharedWeights;
+use crate::tensor::ElementType;
 use crate::weights::{Weight, Weights};
 
 /// How a checkpoint was read.
@@ -38,13 +39,53 @@ pub(super) struct Loaded {
     pub(super) shared: Arc<SharedWeights>,
     pub(super) report: CheckpointReport,
     infos: Vec<WeightInfo>,
+    dialect: Dialect,
+    /// What the graph computes with.
+    numbers: ElementType,
+    /// The files that were read and how; empty where that cannot be told.
+    key: String,
 }
 
 impl Loaded {
-    /// The graph of the network; its weights are given to the session by name.
-    pub(super) fn build(&self, n_averaged_layers: usize) -> BuiltGraph {
-        let dialect = if self.is_packed() { Dialect::Packed } else { Dialect::OnnxRuntime };
-        build(&self.architecture, &self.infos, WEIGHTS_FILE, dialect, Interface::Packed, n_averaged_layers)
+    /// The graph of the network; its weights are given to the session by name, or are in it, where a provider compiles all of it.
+    ///
+    /// # Errors
+    /// - [`Error::Unsupported`]: more weights than a graph can hold.
+    /// - [`Error::OutOfMemory`].
+    pub(super) fn build(&self, n_averaged_layers: usize) -> Result<BuiltGraph> {
+        let (dialect, numbers) = (self.dialect, self.numbers);
+        let is_whole = dialect == Dialect::Standard;
+        let file = if is_whole { "" } else { WEIGHTS_FILE };
+        let mut graph =
+            build(&self.architecture, &self.infos, file, dialect, Interface::Packed, numbers, n_averaged_layers);
+        if is_whole {
+            self.add_weights(&mut graph)?;
+        }
+        Ok(graph)
+    }
+
+    fn add_weights(&self, graph: &mut BuiltGraph) -> Result<()> {
+        /// Of a message of protocol buffers, with room for all that is no weight.
+        const MOST_BYTES: usize = (1 << 31) - (1 << 22);
+        let used = || self.shared.weights().all.iter().filter(|weight| graph.weights.contains(&weight.name));
+        let n_bytes: usize = used().map(|weight| weight.len() * weight.element_type().size_bytes()).sum();
+        if n_bytes > MOST_BYTES {
+            let reason =
+                format!("{n_bytes} bytes of weights, and a graph that a provider compiles can hold {MOST_BYTES}");
+            return Err(Error::Unsupported(reason));
+        }
+        let mut model = std::mem::take(&mut graph.model);
+        let mut elements = Vec::new();
+        model.try_reserve_exact(n_bytes + (1 << 20)).map_err(|_| Error::OutOfMemory)?;
+        for weight in used() {
+            elements.clear();
+            elements.try_reserve(weight.len() * weight.element_type().size_bytes()).map_err(|_| Error::OutOfMemory)?;
+            weight.append_to(&mut elements);
+            add_weight(&mut model, &weight.name, weight.element_type(), &weight.shape, &elements);
+        }
+        graph.model = model;
+        graph.weights.clear();
+        Ok(())
     }
 
     /// The graph of a generator's sources.
@@ -55,6 +96,11 @@ impl Loaded {
     /// The graph of a generator's step.
     pub(super) fn build_step(&self) -> BuiltGraph {
         build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
+    }
+
+    /// By what something compiled for these weights is known.
+    pub(super) fn key(&self) -> Option<&str> {
+        (!self.key.is_empty()).then_some(self.key.as_str())
     }
 
     /// Whether layers and products are those of this library.
@@ -73,12 +119,17 @@ fn format_of(options: &Options) -> Result<Option<Format>> {
         Some(Precision::Int8) => Format::Int8,
         None | Some(Precision::F32 | Precision::F16) => Format::F32,
     };
-    let is_packed = options.provider == Provider::Cpu && options.prepacking;
+    let is_packed = options.graph_provider() == Provider::Cpu && options.prepacking;
     if let (Some(precision), false) = (options.precision.filter(|_| format != Format::F32), is_packed) {
         let reason = format!("option precision: {} needs provider cpu and prepacking", precision.name());
         return Err(Error::argument(reason));
     }
     Ok(is_packed.then_some(format))
+}
+
+/// What a graph for a GPU computes with.
+fn numbers_of(options: &Options) -> ElementType {
+    if options.precision == Some(Precision::F16) { ElementType::F16 } else { ElementType::F32 }
 }
 
 /// Packs the matrices of all products: those of layers in `format`, those of heads, on which answers depend most, as `f32`, and the
@@ -160,7 +211,14 @@ static LOADED: Mutex<Vec<(String, Weak<Loaded>)>> = Mutex::new(Vec::new());
 /// The network of `spec`, read or shared with a model that is open already.
 pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     let format = format_of(options)?;
-    let reading = format!("{}{format:?}", reading(spec, options));
+    let (dialect, numbers) = match options.graph_provider() {
+        Provider::Cpu if format.is_some() => (Dialect::Packed, ElementType::F32),
+        Provider::Cpu => (Dialect::OnnxRuntime, ElementType::F32),
+        Provider::Cuda => (Dialect::Cuda, numbers_of(options)),
+        Provider::TensorRt => (Dialect::Standard, numbers_of(options)),
+        Provider::OpenVino => (Dialect::Standard, ElementType::F32),
+    };
+    let reading = format!("{}{format:?}{dialect:?}{numbers:?}", reading(spec, options));
     if let Some(loaded) = known(&key(&identities_now(spec)?, &reading)) {
         return Ok(loaded);
     }
@@ -168,6 +226,15 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     let mut formats = vec![None; weights.all.len()];
     // The steps of a generator have no other form.
     let is_generator = architecture.head == Head::Generator;
+    if is_generator && options.graph_provider() != Provider::Cpu {
+        let name = options.provider.name();
+        let reason = format!("a generator on provider {name}: it runs on the processor only (option provider = cpu)");
+        return Err(Error::Unsupported(reason));
+    }
+    if numbers == ElementType::F16 {
+        weights.all = crate::parallel::map(weights.all, Weight::halved)?;
+    }
+    let dialect = if is_generator { Dialect::Packed } else { dialect };
     if let Some(format) = format.or_else(|| is_generator.then_some(Format::F32)) {
         (weights, formats) = pack(&architecture, weights, format)?;
     }
@@ -179,9 +246,10 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
         format,
     };
     let infos = weights.all.iter().zip(formats).map(info).collect();
-    let loaded = Arc::new(Loaded { architecture, shared: Arc::new(SharedWeights::new(weights)?), report, infos });
     // By the files that were read: others may have taken their names since they were looked for.
     let key = key(&identities, &reading);
+    let shared = Arc::new(SharedWeights::new(weights)?);
+    let loaded = Arc::new(Loaded { architecture, shared, report, infos, dialect, numbers, key: key.clone() });
     let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     // Another thread may have been faster.
     let faster = all.iter().find(|(known, _)| !key.is_empty() && *known == key).and_then(|(_, weak)| weak.upgrade());

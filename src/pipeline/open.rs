@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::generator::Generator;
 use super::network::{self, Loaded};
+use super::provider;
 use super::queue::Queue;
 use super::{Counters, Layout, Model, NetworkLayout};
 use crate::architecture::{Architecture, Head};
@@ -34,6 +35,7 @@ impl Model {
     /// - [`Error::RuntimeMissing`], [`Error::ProviderUnavailable`]: ONNX Runtime, or the provider, cannot be had.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let spec = ModelSpec::read(path, options)?;
+        let options = &provider::in_force(options)?;
         if spec.weights.is_some() { Self::open_network(spec, options) } else { Self::open_graph(spec, options) }
     }
 
@@ -53,7 +55,8 @@ impl Model {
         }
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
-        let session = Session::open(&graph_path, options)?;
+        let engine_key = provider::key_of_graph(&graph_path, options)?;
+        let session = Session::open(&graph_path, options, engine_key.as_deref())?;
         let binding = match options.task {
             Some(Task::Tensors) => None,
             _ => Some(bind(&session, &spec, options)?),
@@ -82,9 +85,10 @@ impl Model {
         drop_mask(&mut spec, architecture, options);
         let tokenizer = open_tokenizer(&spec, options)?;
         check_averaged(architecture, options)?;
-        let graph = loaded.build(options.average_layers);
+        let graph = loaded.build(options.average_layers)?;
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
-        let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
+        let session =
+            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options, loaded.key())?;
         let queue = Queue::new(options);
         let generator = Generator::open(&loaded, &spec, &tokenizer, path, options, &queue)?;
         let network = NetworkLayout::new(&loaded, graph, generator, options);

@@ -8,7 +8,9 @@ use ort::AsPointer;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
-use ort::sys::ONNXTensorElementDataType::{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8};
+use ort::sys::ONNXTensorElementDataType::{
+    ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+};
 use ort::value::{DynValue, Value};
 
 use super::{SharedWeights, releasing_pages, runtime_error};
@@ -26,6 +28,7 @@ unsafe fn value(weight: &Weight, memory: &MemoryInfo<'_>) -> Result<DynValue, or
     let n_bytes = weight.len() * weight.element_type().size_bytes();
     let element_type = match weight.element_type() {
         ElementType::U8 => ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
+        ElementType::F16 => ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
         _ => ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
     };
     let data = weight.address().cast_mut().cast::<c_void>();
@@ -86,7 +89,10 @@ impl HeldSession {
             let value = unsafe { value(weight, &memory) }.map_err(refused)?;
             builder = builder.with_initializer(&weight.name, value).map_err(|e| refused(e.into()))?;
         }
-        let mut builder = builder.with_prepacked_weights(&shared.prepacked).map_err(|e| refused(e.into()))?;
+        // The runtime's LayerNorm of f16 breaks where what it makes of weights is to be shared; devices share nothing.
+        if !shared.weights.are_halved() {
+            builder = builder.with_prepacked_weights(&shared.prepacked).map_err(|e| refused(e.into()))?;
+        }
         let session = releasing_pages(&shared.weights, || builder.commit_from_memory(model)).map_err(failed)?;
         drop(builder);
         Ok(Self { session, _weights: Some(shared) })

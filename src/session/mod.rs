@@ -11,16 +11,17 @@ mod cores;
 mod initializers;
 mod operators;
 mod process;
+mod providers;
 pub mod runtime;
 mod threads;
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ort::ep::{CPU, CUDA, ExecutionProvider, TensorRT};
+use ort::ep::{CPU, ExecutionProvider};
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue, SessionOutputs};
 
@@ -29,7 +30,7 @@ use initializers::HeldSession;
 
 use crate::error::{Error, Result};
 use crate::options::{Arena, Options, Provider, Spinning};
-use crate::tensor::{Tensor, TensorInfo, TensorView};
+use crate::tensor::{Tensor, TensorDataRef, TensorInfo, TensorView};
 use crate::weights::Weights;
 
 /// Weights, and what the runtime made of them for its products, for all sessions of one network.
@@ -48,6 +49,12 @@ impl SharedWeights {
     }
 }
 
+impl SharedWeights {
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+}
+
 /// One loaded graph. Callable from any thread; runs of one session follow one another.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -58,16 +65,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Loads the graph at `path`.
+    /// Loads the graph at `path`. What a provider compiles for it is kept under `engine_key`, where there is one and option `engine_cache`.
     ///
     /// # Errors
     /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
     /// - [`Error::ProviderUnavailable`]: the provider asked for cannot be used.
     /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
-    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
-        let mut builder = session_builder(options, GraphOptimizationLevel::All)?;
-        let session =
-            builder.commit_from_file(path).map_err(|e| Error::model_from(path, "ONNX Runtime refuses the graph", e))?;
+    pub(crate) fn open(path: &Path, options: &Options, engine_key: Option<&str>) -> Result<Self> {
+        let engines = engines(options, engine_key)?;
+        let mut builder = session_builder(options, GraphOptimizationLevel::All, engines.as_deref())?;
+        let session = builder.commit_from_file(path).map_err(|e| match on_device(options, e) {
+            Ok(of_device) => of_device,
+            Err(e) => Error::model_from(path, "ONNX Runtime refuses the graph", e),
+        })?;
         Ok(Self::new(HeldSession::new(session), options))
     }
 
@@ -82,12 +92,13 @@ impl Session {
         shared: Arc<SharedWeights>,
         path: &Path,
         options: &Options,
+        engine_key: Option<&str>,
     ) -> Result<Self> {
-        let failed = |e: ort::Error| match runtime_error("", e) {
-            Error::Runtime { source: Some(source), .. } => {
+        let failed = |e: ort::Error| match on_device(options, e).or_else(|e| Err::<Error, _>(runtime_error("", e))) {
+            Err(Error::Runtime { source: Some(source), .. }) => {
                 Error::model_from(path, "ONNX Runtime refuses the graph made of it", source)
             }
-            other => other,
+            Ok(other) | Err(other) => other,
         };
         let spinning = match options.spinning {
             // Threads that sleep between layers come late to each; more than there are processors keep each other from working.
@@ -96,7 +107,9 @@ impl Session {
         };
         let options = &Options { spinning, ..options.clone() };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
-        let builder = session_builder(options, GraphOptimizationLevel::Disable)?;
+        let engine_key = engine_key.map(|key| format!("{key}\ngraph {:016x}", providers::hash(model)));
+        let engines = engines(options, engine_key.as_deref())?;
+        let builder = session_builder(options, GraphOptimizationLevel::Disable, engines.as_deref())?;
         if !shared.weights.are_packed() {
             return Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options));
         }
@@ -243,17 +256,71 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
+/// Tries the provider of `options` with the smallest graph there is, `probe`, whose input of numbers is `input`.
+///
+/// # Errors
+/// - [`Error::RuntimeMissing`], [`Error::ProviderUnavailable`], [`Error::InvalidArgument`].
+pub(crate) fn check_provider(options: &Options, probe: &[u8], input: &str) -> Result<()> {
+    let refused = |e: ort::Error| {
+        providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(e.into()))
+    };
+    let mut builder = session_builder(options, GraphOptimizationLevel::Disable, None)?;
+    let session = builder.commit_from_memory(probe).map_err(refused)?;
+    let session = Session::new(HeldSession::new(session), options);
+    let tensor = TensorView { name: input, shape: &[1], data: TensorDataRef::F32(&[1.0]) };
+    session.run(&[tensor]).map(|_| ()).map_err(|e| match e {
+        Error::Runtime { source: Some(source), .. } => {
+            let reason = format!("device {} cannot be used", options.device_id);
+            providers::unavailable(options.provider, reason, Some(source))
+        }
+        other => other,
+    })
+}
+
+/// Where what is compiled for `key` is kept.
+fn engines(options: &Options, key: Option<&str>) -> Result<Option<PathBuf>> {
+    let (Some(cache), Some(key)) = (&options.engine_cache, key) else { return Ok(None) };
+    runtime::environment()?;
+    let runtime = runtime::loaded().map(|loaded| loaded.version.clone()).unwrap_or_default();
+    let key = format!(
+        "{key}\nprovider {} device {} precision {:?} layers {} rows {} tokens {}\nONNX Runtime {runtime} libernie {}\n",
+        options.provider.name(),
+        options.device_id,
+        options.precision,
+        options.average_layers,
+        options.max_rows,
+        options.max_batch_tokens,
+        env!("CARGO_PKG_VERSION"),
+    );
+    providers::engine_folder(cache, &key).map(Some)
+}
+
+/// An error that a device is to blame for, not the graph.
+fn on_device(options: &Options, e: ort::Error) -> Result<Error, ort::Error> {
+    const SIGNS: &[&str] = &["CUDA failure", "CUDA error", "no CUDA-capable device", "invalid device ordinal"];
+    let message = e.to_string();
+    if options.provider == Provider::Cpu || !SIGNS.iter().any(|sign| message.contains(sign)) {
+        return Err(e);
+    }
+    if message.contains("out of memory") {
+        return Ok(Error::OutOfMemory);
+    }
+    Ok(providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(e.into())))
+}
+
 fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Error {
     let source = source.into();
     // ONNX Runtime has no code for this; these are the words of its arena and of the C++ library.
     let message = source.to_string();
-    if message.contains("Failed to allocate memory") || message.contains("bad_alloc") {
+    let signs =
+        ["Failed to allocate memory", "bad_alloc", "CUDA failure 2: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"];
+    if signs.iter().any(|sign| message.contains(sign)) {
         return Error::OutOfMemory;
     }
     Error::Runtime { context: context.to_owned(), source: Some(source) }
 }
 
-fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<SessionBuilder> {
+fn session_builder(options: &Options, level: GraphOptimizationLevel, engines: Option<&Path>) -> Result<SessionBuilder> {
     let environment = runtime::environment()?;
     let failed = |e: ort::Error| runtime_error("ONNX Runtime refuses the session's options", e);
     let n_threads = usable_threads(options.n_threads);
@@ -271,32 +338,7 @@ fn session_builder(options: &Options, level: GraphOptimizationLevel) -> Result<S
     if let Some(prefix) = &options.profile {
         builder = builder.with_profiling(prefix).map_err(|e| failed(e.into()))?;
     }
-    register_provider(&mut builder, options)?;
+    providers::register(&mut builder, options, engines)?;
     CPU::default().with_arena_allocator(options.arena != Arena::Off).register(&mut builder).map_err(failed)?;
     Ok(builder)
-}
-
-/// Registers the provider asked for; a provider that cannot be had is an error, never a quiet change to the CPU.
-fn register_provider(builder: &mut SessionBuilder, options: &Options) -> Result<()> {
-    let cuda = CUDA::default().with_device_id(options.device_id);
-    match options.provider {
-        Provider::Cpu => Ok(()),
-        Provider::Cuda => register(builder, options.provider, &cuda),
-        Provider::TensorRt => {
-            register(builder, options.provider, &TensorRT::default().with_device_id(options.device_id))?;
-            register(builder, options.provider, &cuda)
-        }
-    }
-}
-
-fn register<E: ExecutionProvider>(builder: &mut SessionBuilder, provider: Provider, ep: &E) -> Result<()> {
-    let fail =
-        |reason: String, source| Error::ProviderUnavailable { provider: provider.name().to_owned(), reason, source };
-    let loaded = runtime::loaded().map(ToString::to_string).unwrap_or_default();
-    match E::is_available() {
-        Ok(true) => {}
-        Ok(false) => return Err(fail(format!("{loaded} was built without {}", E::NAME), None)),
-        Err(e) => return Err(fail(format!("{loaded} does not list its providers"), Some(e.into()))),
-    }
-    ep.register(builder).map_err(|e| fail(format!("{loaded} cannot load {}", E::NAME), Some(e.into())))
 }

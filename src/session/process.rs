@@ -100,6 +100,20 @@ pub(super) fn open_runtime(name: &Path) -> Result<RuntimeLibrary, String> {
     }
 }
 
+/// Opens the library at `path`, which stays.
+///
+/// # Errors
+/// What the loader says.
+pub(super) fn open_library(path: &Path) -> Result<(), String> {
+    if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(format!("{} is not a regular file", path.display()));
+    }
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "the path holds a NUL byte".to_owned())?;
+    // SAFETY: the name is NUL-terminated. Opening a library runs its initialisers, which is what is asked for.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
+    if handle.is_null() { Err(last_error()) } else { Ok(()) }
+}
+
 fn runtime_of(symbol: *mut c_void) -> Option<RuntimeLibrary> {
     if symbol.is_null() {
         return None;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ernie::error::Error;
 use ernie::model_dir::ModelSpec;
-use ernie::options::Precision;
+use ernie::options::{Options, Precision, Provider};
 use ernie::pipeline::{GeneratorReport, Model};
 use serde_json::{Value, json};
 
@@ -58,7 +58,8 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "weights": spec.weights.as_ref().map(|files| files.path().display().to_string()),
         "format": checkpoint.map(|report| report.format),
         "stored_as": checkpoint.map(|report| option_name(report.stored_type)),
-        "multiplied_as": checkpoint.and(model.ok()).map(|model| multiplied_as(model.options().precision)),
+        "provider": model.ok().map(|model| model.options().provider.name()),
+        "multiplied_as": checkpoint.and(model.ok()).map(|model| multiplied_as(model.options())),
         "bytes_as_f32": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
         "exported_from": spec.manifest.as_ref().map(|manifest| manifest.source_family.as_str()),
@@ -84,9 +85,10 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
 }
 
 /// How the layers of a checkpoint are multiplied.
-fn multiplied_as(precision: Option<Precision>) -> &'static str {
-    match precision {
+fn multiplied_as(options: &Options) -> &'static str {
+    match options.precision {
         Some(precision @ (Precision::Bf16 | Precision::Int8)) => precision.name(),
+        Some(Precision::F16) if matches!(options.provider, Provider::Cuda | Provider::TensorRt) => "f16",
         _ => Precision::F32.name(),
     }
 }

@@ -1,10 +1,11 @@
-//! The command-line tool: `inspect`, `export`, `tokenize`, `encode`, `infer`, `rank` and `generate` on a model's directory.
+//! The command-line tool: `devices`, `inspect`, `export`, `tokenize`, `encode`, `infer`, `rank` and `generate` on a model's directory.
 //!
 //! In: text lines or JSON Lines, from files or standard input. Out: JSON Lines (or an array of vectors, or texts as they come), in input order,
 //! flushed as they come. Messages go to standard error. Inputs of any size take the memory of one chunk of lines.
 
 mod args;
 mod array;
+mod devices;
 mod encode;
 mod export;
 mod failure;
@@ -34,6 +35,7 @@ use args::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(args) => inspect::run(&args.dir, &args.model, args.json),
+        Command::Devices(args) => devices::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Tokenize(args) => tokenize::run(&args),
         Command::Encode(args) => encode::run(&args),

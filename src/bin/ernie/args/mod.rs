@@ -35,6 +35,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Show where models can run: each provider, or what it lacks in the words of the loader or the device.
+    Devices(DevicesArgs),
     /// Show what a directory holds: family, task, sizes, tokenizer, inputs and outputs, and what is missing.
     Inspect(InspectArgs),
     /// Write a checkpoint as a bundle: manifest, weights, graph and tokenizer, which opens at once. Needs no ONNX Runtime.
@@ -61,6 +63,15 @@ pub(crate) struct InspectArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct DevicesArgs {
+    /// One JSON object instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 #[derive(Args)]
@@ -258,6 +269,12 @@ impl SetArgs {
         let mut options = Options::default();
         self.set.iter().try_for_each(|(key, value)| options.set(key, value))?;
         Ok(options)
+    }
+}
+
+impl DevicesArgs {
+    pub(crate) fn options(&self) -> Result<Options> {
+        self.set.options()
     }
 }
 
