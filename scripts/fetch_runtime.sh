@@ -20,7 +20,7 @@ case $(uname -m)-$kind in
         hash=774d4c307317f7a0fefc33930820b7ac2a62be2c595e6a1e63e318555f7176b8 ;;
     x86_64-openvino)
         package=onnxruntime-openvino platform=manylinux_2_28_x86_64
-        hash=3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119200007a8 ;;
+        hash=3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8 ;;
     *) echo "fetch_runtime: no ONNX Runtime wheel ($kind) for $(uname -m); set ERNIE_ORT_PATH to one" >&2; exit 1 ;;
 esac
 
