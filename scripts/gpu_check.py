@@ -395,6 +395,8 @@ def main():
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
     missing = unpack(chosen.pack or [ROOT / "build/gpu-pack"], chosen.work)
+    if missing is None and chosen.pack:
+        sys.exit(f"no pack.json in {', '.join(map(str, chosen.pack))}")
     if missing:
         sys.exit(f"pieces that are missing or broken: {', '.join(missing)}")
     if missing == []:

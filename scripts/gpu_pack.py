@@ -8,6 +8,7 @@ pieces from any number of folders, and goes on when all are there: they may trav
 """
 
 import argparse
+import gzip
 import hashlib
 import json
 import sys
@@ -38,6 +39,9 @@ class Pieces:
             self.left -= len(part)
             data = data[len(part) :]
         return written
+
+    def flush(self):
+        pass
 
     def close(self):
         if self.file:
@@ -71,7 +75,10 @@ def main():
     texts = Texts(chosen.data, None, False)
     (chosen.out / "texts.json").write_text(json.dumps({"vocabulary": texts.vocabulary, **texts.as_json()}))
     pieces = Pieces(chosen.out)
-    with tarfile.open(fileobj=pieces, mode="w|gz", compresslevel=6, dereference=True) as archive:
+    with (
+        gzip.GzipFile(fileobj=pieces, mode="wb", compresslevel=6, filename="", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", dereference=True) as archive,
+    ):
         archive.add(chosen.library, "lib/libernie.so")
         archive.add(chosen.out / "texts.json", "texts.json")
         for file in sorted(chosen.runtime.glob("lib*.so*")):
