@@ -974,7 +974,7 @@ typedef struct ernie_model_info {
      */
     const char *task;
     /*
-     Where the graph runs: `cpu`, `cuda`, `tensorrt`.
+     Where the graph runs, which with option `fallback` may be another than was asked for: `cpu`, `cuda`, `tensorrt`, `openvino`.
      */
     const char *provider;
     /*
@@ -1346,7 +1346,15 @@ void ernie_options_free(struct ernie_options *options);
 /*
  Sets one option; both strings are copied.
 
- - `provider`: `cpu` (default), `cuda`, `tensorrt`; `device_id`: which GPU, from 0
+ - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, `openvino`, of a runtime that has it; `device_id`: which GPU, from 0;
+   `device_memory_mb`: megabytes of its memory at most; 0 (default) = no limit
+ - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor and
+   `ernie_model_get_info` says so (`cpu`)
+ - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT are loaded before the provider, once a
+   process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`; default: the system's
+   loader finds them
+ - `engine_cache`: a directory that exists, where TensorRT and OpenVINO keep what they compiled, in a folder of its own for each set of weights,
+   precision, limits, device and runtime; default: they compile at every opening
  - `threads`: threads inside one operator, and for tokenizing large batches, 4096 at most; 0 (default) = one per physical core
  - `spinning`: whether idle threads wait awake: `auto` (default: `runs` for a checkpoint with no more threads than cores, else
    `off`), `off`, `runs` (while a run is under way), `on`; with more threads than cores the last two make runs many times slower
@@ -1403,7 +1411,7 @@ struct ernie_status *ernie_options_set(struct ernie_options *options,
                                        const char *value);
 
 /*
- Sets where the graph runs: `provider` is `cpu`, `cuda` or `tensorrt`, `device_id` says which GPU, from 0.
+ Sets where the graph runs: `provider` is `cpu`, `cuda`, `tensorrt` or `openvino`, `device_id` says which GPU, from 0.
 
  Errors: `INVALID_ARGUMENT` (NULL, unknown provider, negative device). Whether the provider can be had is found out
  when a model is opened.
@@ -1414,6 +1422,19 @@ struct ernie_status *ernie_options_set(struct ernie_options *options,
 struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
                                                 const char *provider,
                                                 int32_t device_id);
+
+/*
+ Whether the provider of these options can be used here (NULL: the processor): its runtime, libraries and device are loaded and run a graph of one
+ addition. Opening a model does the same; this tells it without a model. Loads ONNX Runtime when none is loaded yet, as `ernie_model_open` does.
+ Callable from any thread.
+
+ Errors: `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE` (the message has the words of the loader or of the device: which library is
+ missing, which device there is not), `INVALID_ARGUMENT` (a folder that an option names is not there).
+
+ # Safety
+ - `options` is NULL or live, and no other thread changes it.
+ */
+struct ernie_status *ernie_provider_check(const struct ernie_options *options);
 
 /*
  The number of entries: one for each input that the call was given, or for each window where `ernie_tokenizer_encode` was

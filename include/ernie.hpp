@@ -575,7 +575,8 @@ class Options {
     Options &&provider(const std::string &name, std::int32_t device_id = 0) && {
         return std::move(provider(name, device_id));
     }
-    /// Throws Error with Code::ProviderUnavailable where the provider cannot be used here; its message says what is missing.
+    /// Throws Error with Code::ProviderUnavailable where the provider cannot be used here; its message says what is
+    /// missing.
     void check_provider() const { detail::check(ernie_provider_check(handle_.get())); }
     [[nodiscard]] const ernie_options *raw() const noexcept { return handle_.get(); }
 

@@ -48,7 +48,8 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor and
 ///   `ernie_model_get_info` says so (`cpu`)
 /// - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT are loaded before the provider, once a
-///   process; folders `lib`, `*/lib` and `*/*/lib` in them are looked through too, as pip's `site-packages/nvidia` has them; default: the system's loader finds them
+///   process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`; default: the system's
+///   loader finds them
 /// - `engine_cache`: a directory that exists, where TensorRT and OpenVINO keep what they compiled, in a folder of its own for each set of weights,
 ///   precision, limits, device and runtime; default: they compile at every opening
 /// - `threads`: threads inside one operator, and for tokenizing large batches, 4096 at most; 0 (default) = one per physical core

@@ -8,6 +8,7 @@ mod activation;
 pub(crate) mod binding;
 pub(crate) mod generator;
 pub(crate) mod heads;
+mod message;
 pub(crate) mod network;
 pub(crate) mod onnx;
 pub(crate) mod outputs;

@@ -3,6 +3,7 @@
 //! Fields are written in the wire format of protocol buffers; their numbers are those of `onnx/onnx.proto`. Weights are
 //! never written here: an initializer says where its bytes lie, as external data.
 
+use super::message::Message;
 use crate::kernels::OPERATOR_DOMAIN;
 use crate::kernels::matrix::Format;
 use crate::tensor::ElementType;
@@ -48,49 +49,6 @@ pub(crate) struct WeightInfo {
 impl WeightInfo {
     fn n_bytes(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * self.element_type.size_bytes() as u64
-    }
-}
-
-/// A message of protocol buffers that is being written.
-#[derive(Debug, Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn number(&mut self, field: u64, value: u64) -> &mut Self {
-        self.varint(field << 3);
-        self.varint(value);
-        self
-    }
-
-    fn float(&mut self, field: u64, value: f32) -> &mut Self {
-        self.varint(field << 3 | 5);
-        self.0.extend_from_slice(&value.to_le_bytes());
-        self
-    }
-
-    fn bytes(&mut self, field: u64, value: &[u8]) -> &mut Self {
-        self.varint(field << 3 | 2);
-        self.varint(value.len() as u64);
-        self.0.extend_from_slice(value);
-        self
-    }
-
-    fn text(&mut self, field: u64, value: &str) -> &mut Self {
-        self.bytes(field, value.as_bytes())
-    }
-
-    fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) -> &mut Self {
-        let mut inner = Self::default();
-        write(&mut inner);
-        self.bytes(field, &inner.0)
     }
 }
 

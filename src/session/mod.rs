@@ -94,7 +94,7 @@ impl Session {
         options: &Options,
         engine_key: Option<&str>,
     ) -> Result<Self> {
-        let failed = |e: ort::Error| match on_device(options, e).or_else(|e| Err::<Error, _>(runtime_error("", e))) {
+        let failed = |e: ort::Error| match on_device(options, e).map_err(|e| runtime_error("", e)) {
             Err(Error::Runtime { source: Some(source), .. }) => {
                 Error::model_from(path, "ONNX Runtime refuses the graph made of it", source)
             }

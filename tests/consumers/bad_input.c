@@ -254,6 +254,13 @@ static void options(void) {
     FAILS(ernie_options_set(o, "k\xFF", "1"), ERNIE_ERROR_INVALID_UTF8, "key");
     FAILS(ernie_options_set_provider(o, "abacus", 0), ERNIE_ERROR_INVALID_ARGUMENT, "abacus");
     FAILS(ernie_options_set_provider(o, "cuda", -1), ERNIE_ERROR_INVALID_ARGUMENT, "-1");
+    CHECK(!ernie_provider_check(NULL) && !ernie_provider_check(o));
+    OK(ernie_options_set_provider(o, "cuda", 0));
+    FAILS(ernie_provider_check(o), ERNIE_ERROR_PROVIDER_UNAVAILABLE, "CUDAExecutionProvider");
+    OK(ernie_options_set(o, "provider_libraries", "/nowhere"));
+    FAILS(ernie_provider_check(o), ERNIE_ERROR_INVALID_ARGUMENT, "/nowhere");
+    FAILS(ernie_options_set(o, "fallback", "gpu"), ERNIE_ERROR_INVALID_ARGUMENT, "error or cpu");
+    FAILS(ernie_options_set(o, "device_memory_mb", "-1"), ERNIE_ERROR_INVALID_ARGUMENT, "device_memory_mb");
     FAILS(ernie_set_log_callback(NULL, NULL, 9), ERNIE_ERROR_INVALID_ARGUMENT, "9");
     FAILS(ernie_runtime_load("/nowhere.so"), ERNIE_ERROR_INVALID_ARGUMENT, "already in use");
     ernie_options_free(o);

@@ -353,6 +353,8 @@ int main(int argc, char **argv) {
         CHECK(code_of([] { ernie::Model("/nowhere"); }) == ernie::Code::NotFound);
         CHECK(code_of([] { ernie::Options().set("a", "b"); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::Options().provider("abacus"); }) == ernie::Code::InvalidArgument);
+        ernie::Options().check_provider();
+        CHECK(code_of([] { ernie::Options().provider("cuda").check_provider(); }) == ernie::Code::ProviderUnavailable);
         CHECK(code_of([] { ernie::Options().set("graph", {"a\0b", 3}); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::set_log_callback(nullptr, 99); }) == ernie::Code::InvalidArgument);
         CHECK(code_of([] { ernie::load_runtime("/nowhere.so"); }) == ernie::Code::InvalidArgument);

@@ -52,6 +52,26 @@ fn a_checkpoint_with_weights_apart_is_answered_inspected_and_exported() {
 }
 
 #[test]
+fn devices_says_what_can_be_used_and_what_is_missing() {
+    let output = tool(&["devices", "--json"], b"");
+    let report = &lines(&output)[0];
+    let providers = report["providers"].as_array().unwrap();
+    let names: Vec<&str> = providers.iter().map(|provider| provider["provider"].as_str().unwrap()).collect();
+    assert_eq!(names, ["cpu", "cuda", "tensorrt", "openvino"]);
+    assert!(providers[0]["is_available"].as_bool().unwrap() && providers[0]["missing"].is_null());
+    for provider in &providers[1..] {
+        let missing = provider["missing"].as_str().unwrap();
+        assert!(!provider["is_available"].as_bool().unwrap() && missing.contains("ExecutionProvider"), "{missing}");
+    }
+    let text = String::from_utf8(tool(&["devices"], b"").stdout).unwrap();
+    assert!(text.starts_with("runtime   ONNX Runtime") && text.contains("cpu       can be used\n"), "{text}");
+    let wrong = tool(&["devices", "--set", "fallback=gpu"], b"");
+    assert!(!wrong.status.success() && errors(&wrong).contains("error or cpu"), "{}", errors(&wrong));
+    let fallen = tool(&["inspect", "--json", "models/demo", "--set", "provider=cuda", "--set", "fallback=cpu"], b"");
+    assert_eq!(lines(&fallen)[0]["provider"], "cpu");
+}
+
+#[test]
 fn inspect_describes_every_family_and_says_why_one_is_refused() {
     let root = support::root().join("tests/fixtures/checkpoints");
     for (name, family, task) in [
