@@ -112,6 +112,14 @@ impl Loaded {
 /// Every release of the runtime checks that external data are there before it takes others in their place.
 const WEIGHTS_FILE: &str = ".";
 
+/// Whether a checkpoint can be multiplied as `options` say.
+///
+/// # Errors
+/// - [`Error::InvalidArgument`]: not by this provider, or without packed weights.
+pub(super) fn check_precision(options: &Options) -> Result<()> {
+    format_of(options).map(|_| ())
+}
+
 /// How the matrices of layers are packed, and whether they are: products of this library run on the processor.
 fn format_of(options: &Options) -> Result<Option<Format>> {
     let format = match options.precision {

@@ -35,6 +35,9 @@ impl Model {
     /// - [`Error::RuntimeMissing`], [`Error::ProviderUnavailable`]: ONNX Runtime, or the provider, cannot be had.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let spec = ModelSpec::read(path, options)?;
+        if spec.weights.is_some() {
+            network::check_precision(options)?;
+        }
         let options = &provider::in_force(options)?;
         if spec.weights.is_some() { Self::open_network(spec, options) } else { Self::open_graph(spec, options) }
     }
