@@ -385,8 +385,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--provider", default="cuda", help="cuda (default), tensorrt or openvino")
     parser.add_argument("--pack", type=Path, action="append", default=[], help="a folder with pieces of gpu-pack")
-    parser.add_argument("--runtime", type=Path, default=ROOT / "build/runtime-gpu")
-    parser.add_argument("--library", type=Path, default=ROOT / "build/stage/lib/libernie.so")
+    parser.add_argument("--runtime", type=Path, help="default: that of the pack, or build/runtime-gpu")
+    parser.add_argument("--library", type=Path, help="default: that of the pack, or build/stage")
     parser.add_argument("--golden", type=Path, default=ROOT / "../shared/data/golden")
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
     parser.add_argument("--work", type=Path, default=ROOT / "build/gpu-check", help="for what is unpacked and made")
@@ -400,14 +400,16 @@ def main():
     if missing:
         sys.exit(f"pieces that are missing or broken: {', '.join(missing)}")
     if missing == []:
-        chosen.library, chosen.runtime = chosen.work / "lib/libernie.so", chosen.work / "runtime"
+        chosen.library = chosen.library or chosen.work / "lib/libernie.so"
+        chosen.runtime = chosen.runtime or chosen.work / "runtime"
         models = sorted((chosen.work / "models").iterdir())
         texts = json.loads((chosen.work / "texts.json").read_text())
     else:
         models = list(gpu_pack.models(chosen.golden).values())
         made = Texts(chosen.data, None, False)
         texts = {"vocabulary": made.vocabulary, **made.as_json()}
-    os.environ["ERNIE_ORT_PATH"] = str(chosen.runtime)
+    chosen.library = chosen.library or ROOT / "build/stage/lib/libernie.so"
+    os.environ["ERNIE_ORT_PATH"] = str(chosen.runtime or ROOT / "build/runtime-gpu")
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     lib = Library(chosen.library)
     keys = {"provider": chosen.provider}
