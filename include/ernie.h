@@ -1347,9 +1347,9 @@ void ernie_options_free(struct ernie_options *options);
  Sets one option; both strings are copied.
 
  - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, `openvino`, of a runtime that has it; `device_id`: which GPU, from 0;
-   `device_memory_mb`: megabytes of its memory at most; 0 (default) = no limit
+   `device_memory_mb`: megabytes that CUDA's arena takes of its memory at most; 0 (default) = no limit
  - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor and
-   `ernie_model_get_info` says so (`cpu`)
+   `ernie_model_info_get` says so (`cpu`)
  - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT are loaded before the provider, once a
    process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`; default: the system's
    loader finds them
@@ -1715,6 +1715,9 @@ struct ernie_status *ernie_tokenizer_decode(const struct ernie_tokenizer *tokeni
  The files of a checkpoint or bundle stay mapped while the model is open. They must not be written to in place, as
  `cp` over them does: the model would answer from a mixture of weights, and a file that became shorter ends the process
  with `SIGBUS`, whatever the options. Replacing a file by `mv` or `rename` is fine: the open model keeps the old one.
+
+ On a processor with AMX the first model asks Linux for the use of its matrix registers, for the whole process: a signal stack that is
+ set up afterwards (`sigaltstack`) needs the size that `getauxval(AT_MINSIGSTKSZ)` tells, which is more than the old `MINSIGSTKSZ`.
 
  Errors: `NOT_FOUND` (nothing there, no model in it, or no vocabulary), `INVALID_MODEL` (a broken file, a tensor that is
  missing, of another shape or not finite), `UNSUPPORTED` (a network that is not ERNIE's, or a graph whose inputs or

@@ -131,6 +131,9 @@ impl ernie_model {
 /// `cp` over them does: the model would answer from a mixture of weights, and a file that became shorter ends the process
 /// with `SIGBUS`, whatever the options. Replacing a file by `mv` or `rename` is fine: the open model keeps the old one.
 ///
+/// On a processor with AMX the first model asks Linux for the use of its matrix registers, for the whole process: a signal stack that is
+/// set up afterwards (`sigaltstack`) needs the size that `getauxval(AT_MINSIGSTKSZ)` tells, which is more than the old `MINSIGSTKSZ`.
+///
 /// Errors: `NOT_FOUND` (nothing there, no model in it, or no vocabulary), `INVALID_MODEL` (a broken file, a tensor that is
 /// missing, of another shape or not finite), `UNSUPPORTED` (a network that is not ERNIE's, or a graph whose inputs or
 /// outputs cannot be told apart: the message lists them), `INVALID_ARGUMENT` (an option that this model cannot follow),

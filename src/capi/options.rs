@@ -44,9 +44,9 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 /// Sets one option; both strings are copied.
 ///
 /// - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, `openvino`, of a runtime that has it; `device_id`: which GPU, from 0;
-///   `device_memory_mb`: megabytes of its memory at most; 0 (default) = no limit
+///   `device_memory_mb`: megabytes that CUDA's arena takes of its memory at most; 0 (default) = no limit
 /// - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor and
-///   `ernie_model_get_info` says so (`cpu`)
+///   `ernie_model_info_get` says so (`cpu`)
 /// - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT are loaded before the provider, once a
 ///   process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`; default: the system's
 ///   loader finds them

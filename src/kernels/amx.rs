@@ -191,93 +191,73 @@ macro_rules! ask_ahead {
     };
 }
 
+/// A function that multiplies the rows of a tile: what it does before the rounds, in each, and with the sums.
+macro_rules! product {
+    ($name:ident, [$($zero:expr),*], [$($round:expr),*], [$($store:expr),*]) => {
+        /// # Safety
+        /// - Registers are set for the rows; operands are as [`Registers::multiply`] says, with a round at least.
+        unsafe fn $name(operands: Operands) {
+            // SAFETY: by the caller's obligation.
+            unsafe {
+                asm!(
+                    $($zero,)*
+                    "cmp {left}, 1",
+                    "cmove {panel}, {last}",
+                    "2:",
+                    "tileloadd tmm4, [{rows} + {row}]",
+                    "tileloadd tmm6, [{panel} + {step}]",
+                    "tileloadd tmm7, [{panel} + {step} + 64]",
+                    $($round,)*
+                    ask_ahead!(),
+                    "add {rows}, {round}",
+                    "add {panel}, 2048",
+                    "dec {left}",
+                    "cmp {left}, 1",
+                    "cmove {panel}, {last}",
+                    "jae 2b",
+                    $($store,)*
+                    rows = inout(reg) operands.rows => _,
+                    round = in(reg) operands.round_bytes,
+                    row = in(reg) ROW_BYTES,
+                    panel = inout(reg) operands.panel => _,
+                    last = in(reg) operands.last_weights,
+                    left = inout(reg) operands.n_rounds => _,
+                    sums = in(reg) operands.sums,
+                    ahead = inout(reg) operands.ahead => _,
+                    step = in(reg) STEP,
+                    options(nostack),
+                );
+            }
+        }
+    };
+}
+
 /// Functions that multiply up to 16 rows, and up to 32.
 macro_rules! products {
     ($one:ident, $two:ident, $multiply:literal) => {
-        /// # Safety
-        /// - Registers are set for so many rows; operands are as [`Registers::multiply`] says, with a round at least.
-        unsafe fn $one(operands: Operands) {
-            // SAFETY: by the caller's obligation.
-            unsafe {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "cmp {left}, 1",
-                    "cmove {panel}, {last}",
-                    "2:",
-                    "tileloadd tmm4, [{rows} + {row}]",
-                    "tileloadd tmm6, [{panel} + {step}]",
-                    "tileloadd tmm7, [{panel} + {step} + 64]",
-                    concat!($multiply, " tmm0, tmm4, tmm6"),
-                    concat!($multiply, " tmm1, tmm4, tmm7"),
-                    ask_ahead!(),
-                    "add {rows}, {round}",
-                    "add {panel}, 2048",
-                    "dec {left}",
-                    "cmp {left}, 1",
-                    "cmove {panel}, {last}",
-                    "jae 2b",
-                    "tilestored [{sums} + {step}], tmm0",
-                    "tilestored [{sums} + {step} + 64], tmm1",
-                    rows = inout(reg) operands.rows => _,
-                    round = in(reg) operands.round_bytes,
-                    row = in(reg) ROW_BYTES,
-                    panel = inout(reg) operands.panel => _,
-                    last = in(reg) operands.last_weights,
-                    left = inout(reg) operands.n_rounds => _,
-                    ahead = inout(reg) operands.ahead => _,
-                    sums = in(reg) operands.sums,
-                    step = in(reg) STEP,
-                    options(nostack),
-                );
-            }
-        }
-
-        /// # Safety
-        /// - As for up to 16.
-        unsafe fn $two(operands: Operands) {
-            // SAFETY: by the caller's obligation.
-            unsafe {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
-                    "cmp {left}, 1",
-                    "cmove {panel}, {last}",
-                    "2:",
-                    "tileloadd tmm4, [{rows} + {row}]",
-                    "tileloadd tmm6, [{panel} + {step}]",
-                    "tileloadd tmm7, [{panel} + {step} + 64]",
-                    concat!($multiply, " tmm0, tmm4, tmm6"),
-                    "tileloadd tmm5, [{rows} + {row} + 1024]",
-                    concat!($multiply, " tmm1, tmm4, tmm7"),
-                    concat!($multiply, " tmm2, tmm5, tmm6"),
-                    concat!($multiply, " tmm3, tmm5, tmm7"),
-                    ask_ahead!(),
-                    "add {rows}, {round}",
-                    "add {panel}, 2048",
-                    "dec {left}",
-                    "cmp {left}, 1",
-                    "cmove {panel}, {last}",
-                    "jae 2b",
-                    "tilestored [{sums} + {step}], tmm0",
-                    "tilestored [{sums} + {step} + 64], tmm1",
-                    "tilestored [{sums} + {step} + 2048], tmm2",
-                    "tilestored [{sums} + {step} + 2112], tmm3",
-                    rows = inout(reg) operands.rows => _,
-                    round = in(reg) operands.round_bytes,
-                    row = in(reg) ROW_BYTES,
-                    panel = inout(reg) operands.panel => _,
-                    last = in(reg) operands.last_weights,
-                    left = inout(reg) operands.n_rounds => _,
-                    ahead = inout(reg) operands.ahead => _,
-                    sums = in(reg) operands.sums,
-                    step = in(reg) STEP,
-                    options(nostack),
-                );
-            }
-        }
+        product!(
+            $one,
+            ["tilezero tmm0", "tilezero tmm1"],
+            [concat!($multiply, " tmm0, tmm4, tmm6"), concat!($multiply, " tmm1, tmm4, tmm7")],
+            ["tilestored [{sums} + {step}], tmm0", "tilestored [{sums} + {step} + 64], tmm1"]
+        );
+        product!(
+            $two,
+            ["tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3"],
+            [
+                concat!($multiply, " tmm0, tmm4, tmm6"),
+                "tileloadd tmm5, [{rows} + {row} + 1024]",
+                concat!($multiply, " tmm1, tmm4, tmm7"),
+                concat!($multiply, " tmm2, tmm5, tmm6"),
+                concat!($multiply, " tmm3, tmm5, tmm7")
+            ],
+            [
+                "tilestored [{sums} + {step}], tmm0",
+                "tilestored [{sums} + {step} + 64], tmm1",
+                "tilestored [{sums} + {step} + 2048], tmm2",
+                "tilestored [{sums} + {step} + 2112], tmm3"
+            ]
+        );
     };
 }
 

@@ -117,6 +117,11 @@ impl<'a> Matrix<'a> {
         self.n_outputs.div_ceil(PANEL_WIDTH)
     }
 
+    /// A panel, where there is one of this number.
+    pub(super) fn find_panel(&self, number: usize) -> Option<Panel<'a>> {
+        (number < self.n_panels()).then(|| self.panel(number))
+    }
+
     pub(super) fn panel(&self, number: usize) -> Panel<'a> {
         let size = self.format.panel_bytes(self.n_inputs);
         let bytes = &self.bytes[number * size..(number + 1) * size];

@@ -126,10 +126,8 @@ pub(super) unsafe fn run_part(
     let (product, group) = (&products[number], part % division.n_groups);
     let mut ahead = match division.panel_of(ahead) {
         Some(place) if place == (number, panel) => None,
-        Some((number, panel)) => Some(products[number].matrix.panel(panel).steps),
-        None => next.and_then(|next| {
-            Some(next.panel(ahead.checked_sub(division.n_parts()).filter(|n| *n < next.n_panels())?).steps)
-        }),
+        Some((number, panel)) => Some(products[number].matrix.panel(panel)),
+        None => next.and_then(|next| next.find_panel(ahead - division.n_parts())),
     };
     let first = panel * PANEL_WIDTH;
     let n_columns = PANEL_WIDTH.min(product.matrix.n_outputs - first);
@@ -163,7 +161,7 @@ pub(super) unsafe fn run_part(
         for row in rows.clone() {
             product.prefetch(row, first);
         }
-        let ahead = ahead.take().map_or(std::ptr::null(), <[u8]>::as_ptr);
+        let ahead = ahead.take().map_or(std::ptr::null(), |panel| panel.steps.as_ptr());
         let work = TileWork { rows: units.as_ptr(), panel: weights.steps.as_ptr(), n_steps: tiles.n_steps(), ahead };
         // SAFETY: a tile of so many rows, and a panel of so many steps.
         unsafe { multiplier.multiply(work, n_rows, &mut sums) };

@@ -24,7 +24,7 @@ pub struct Options {
     pub device_id: i32,
     /// What happens where the provider cannot be had. Key `fallback`: `error` (default), `cpu`.
     pub fallback: Fallback,
-    /// Megabytes of the device's memory at most. Key `device_memory_mb`; 0 (default) = no limit.
+    /// Megabytes that CUDA's arena takes of the device's memory at most. Key `device_memory_mb`; 0 (default) = no limit.
     pub device_memory_mb: usize,
     /// Folders whose libraries a provider needs (CUDA's, cuDNN's, TensorRT's), which are loaded before it. Key `provider_libraries`: folders separated by
     /// colons, in which `lib`, `*/lib` and `*/*/lib` are looked through too; default none: the loader finds them.
@@ -160,7 +160,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda, tensorrt or openvino"),
     ("device_id", "which GPU, from 0"),
     ("fallback", "error or cpu"),
-    ("device_memory_mb", "a number of megabytes of the device's memory at most; 0 = no limit"),
+    ("device_memory_mb", "a number of megabytes for the arena of CUDA at most; 0 = no limit"),
     ("provider_libraries", "folders with the libraries that a provider needs, separated by colons"),
     ("engine_cache", "a directory"),
     ("threads", "a number of threads inside one operator and for tokenizing, 4096 at most; 0 = one per physical core"),

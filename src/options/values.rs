@@ -11,7 +11,7 @@ pub enum Provider {
     Cuda,
     /// An NVIDIA GPU through TensorRT, with CUDA for what TensorRT does not take.
     TensorRt,
-    /// An Intel processor or GPU through OpenVINO.
+    /// The processor through OpenVINO.
     OpenVino,
 }
 

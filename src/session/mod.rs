@@ -28,7 +28,7 @@ use ort::session::{RunOptions, Session as OrtSession, SessionInputValue, Session
 pub(crate) use cores::usable_threads;
 use initializers::HeldSession;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Source};
 use crate::options::{Arena, Options, Provider, Spinning};
 use crate::tensor::{Tensor, TensorDataRef, TensorInfo, TensorView};
 use crate::weights::Weights;
@@ -47,9 +47,7 @@ impl SharedWeights {
         runtime::environment()?;
         Ok(Self { prepacked: PrepackedWeights::new(), weights: Arc::new(weights) })
     }
-}
 
-impl SharedWeights {
     pub(crate) fn weights(&self) -> &Weights {
         &self.weights
     }
@@ -72,12 +70,11 @@ impl Session {
     /// - [`Error::ProviderUnavailable`]: the provider asked for cannot be used.
     /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
     pub(crate) fn open(path: &Path, options: &Options, engine_key: Option<&str>) -> Result<Self> {
-        let engines = engines(options, engine_key)?;
+        let engines = engines(options, engine_key, &[])?;
         let mut builder = session_builder(options, GraphOptimizationLevel::All, engines.as_deref())?;
-        let session = builder.commit_from_file(path).map_err(|e| match on_device(options, e) {
-            Ok(of_device) => of_device,
-            Err(e) => Error::model_from(path, "ONNX Runtime refuses the graph", e),
-        })?;
+        let session = builder
+            .commit_from_file(path)
+            .map_err(|e| load_error(options, path, "ONNX Runtime refuses the graph", e))?;
         Ok(Self::new(HeldSession::new(session), options))
     }
 
@@ -94,12 +91,7 @@ impl Session {
         options: &Options,
         engine_key: Option<&str>,
     ) -> Result<Self> {
-        let failed = |e: ort::Error| match on_device(options, e).map_err(|e| runtime_error("", e)) {
-            Err(Error::Runtime { source: Some(source), .. }) => {
-                Error::model_from(path, "ONNX Runtime refuses the graph made of it", source)
-            }
-            Ok(other) | Err(other) => other,
-        };
+        let failed = |e: ort::Error| load_error(options, path, "ONNX Runtime refuses the graph made of it", e);
         let spinning = match options.spinning {
             // Threads that sleep between layers come late to each; more than there are processors keep each other from working.
             Spinning::Auto if shared.weights.are_packed() && options.n_threads <= usable_threads(0) => Spinning::Runs,
@@ -107,8 +99,7 @@ impl Session {
         };
         let options = &Options { spinning, ..options.clone() };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
-        let engine_key = engine_key.map(|key| format!("{key}\ngraph {:016x}", providers::hash(model)));
-        let engines = engines(options, engine_key.as_deref())?;
+        let engines = engines(options, engine_key, model)?;
         let builder = session_builder(options, GraphOptimizationLevel::Disable, engines.as_deref())?;
         if !shared.weights.are_packed() {
             return Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options));
@@ -261,29 +252,25 @@ impl Drop for SetOnDrop<'_> {
 /// # Errors
 /// - [`Error::RuntimeMissing`], [`Error::ProviderUnavailable`], [`Error::InvalidArgument`].
 pub(crate) fn check_provider(options: &Options, probe: &[u8], input: &str) -> Result<()> {
-    let refused = |e: ort::Error| {
-        providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(e.into()))
+    let of_device = |e: Error| match e {
+        Error::Runtime { source: Some(source), .. } => device_error(options, source),
+        other => other,
     };
     let mut builder = session_builder(options, GraphOptimizationLevel::Disable, None)?;
-    let session = builder.commit_from_memory(probe).map_err(refused)?;
+    let session = builder.commit_from_memory(probe).map_err(|e| of_device(runtime_error("", e)))?;
     let session = Session::new(HeldSession::new(session), options);
     let tensor = TensorView { name: input, shape: &[1], data: TensorDataRef::F32(&[1.0]) };
-    session.run(&[tensor]).map(|_| ()).map_err(|e| match e {
-        Error::Runtime { source: Some(source), .. } => {
-            let reason = format!("device {} cannot be used", options.device_id);
-            providers::unavailable(options.provider, reason, Some(source))
-        }
-        other => other,
-    })
+    session.run(&[tensor]).map(drop).map_err(of_device)
 }
 
-/// Where what is compiled for `key` is kept.
-fn engines(options: &Options, key: Option<&str>) -> Result<Option<PathBuf>> {
+/// Where what is compiled for `key`, and for the bytes of `model`, is kept.
+fn engines(options: &Options, key: Option<&str>, model: &[u8]) -> Result<Option<PathBuf>> {
     let (Some(cache), Some(key)) = (&options.engine_cache, key) else { return Ok(None) };
     runtime::environment()?;
     let runtime = runtime::loaded().map(|loaded| loaded.version.clone()).unwrap_or_default();
     let key = format!(
-        "{key}\nprovider {} device {} precision {:?} layers {} rows {} tokens {}\nONNX Runtime {runtime} libernie {}\n",
+        "{key}\ngraph {:016x}\nprovider {} device {} precision {:?} layers {} rows {} tokens {}\nONNX Runtime {runtime} libernie {}\n",
+        providers::hash(model),
         options.provider.name(),
         options.device_id,
         options.precision,
@@ -295,20 +282,27 @@ fn engines(options: &Options, key: Option<&str>) -> Result<Option<PathBuf>> {
     providers::engine_folder(cache, &key).map(Some)
 }
 
-/// An error that a device is to blame for, not the graph.
-fn on_device(options: &Options, e: ort::Error) -> Result<Error, ort::Error> {
-    const SIGNS: &[&str] = &["CUDA failure", "CUDA error", "no CUDA-capable device", "invalid device ordinal"];
-    let message = e.to_string();
-    if options.provider == Provider::Cpu || !SIGNS.iter().any(|sign| message.contains(sign)) {
-        return Err(e);
+/// Why the graph of `path` could not be loaded: for want of memory, because of the device, or, as `refusal` says, because of the graph.
+fn load_error(options: &Options, path: &Path, refusal: &str, e: ort::Error) -> Error {
+    const OF_DEVICE: &[&str] = &["CUDA failure", "CUDA error", "no CUDA-capable device", "invalid device ordinal"];
+    match runtime_error("", e) {
+        Error::Runtime { source: Some(source), .. } => {
+            let message = source.to_string();
+            if options.provider != Provider::Cpu && OF_DEVICE.iter().any(|sign| message.contains(sign)) {
+                return device_error(options, source);
+            }
+            Error::model_from(path, refusal, source)
+        }
+        other => other,
     }
-    if message.contains("out of memory") {
-        return Ok(Error::OutOfMemory);
-    }
-    Ok(providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(e.into())))
 }
 
-fn runtime_error(context: &str, source: impl Into<crate::error::Source>) -> Error {
+/// That the device of `options` cannot be used.
+fn device_error(options: &Options, source: Source) -> Error {
+    providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(source))
+}
+
+fn runtime_error(context: &str, source: impl Into<Source>) -> Error {
     let source = source.into();
     // ONNX Runtime has no code for this; these are the words of its arena and of the C++ library.
     let message = source.to_string();
