@@ -1346,15 +1346,16 @@ void ernie_options_free(struct ernie_options *options);
 /*
  Sets one option; both strings are copied.
 
- - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, `openvino`, of a runtime that has it; `device_id`: which GPU, from 0;
-   `device_memory_mb`: megabytes that CUDA's arena takes of its memory at most; 0 (default) = no limit
- - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor and
-   `ernie_model_info_get` says so (`cpu`)
- - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT are loaded before the provider, once a
-   process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`; default: the system's
-   loader finds them
- - `engine_cache`: a directory that exists, where TensorRT and OpenVINO keep what they compiled, in a folder of its own for each set of weights,
-   precision, limits, device and runtime; default: they compile at every opening
+ - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, or `openvino` (on the processor), of a runtime that has it; `device_id`: which
+   GPU of CUDA and TensorRT, from 0; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
+ - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor (`cpu`);
+   `ernie_model_info_get` tells where, and the log warns. Options that do not fit the provider asked for, and folders that are
+   not there, are errors in either case
+ - `provider_libraries`: folders, separated by colons, whose libraries of CUDA, cuDNN and TensorRT (the highest version of each) are loaded before
+   these providers, once a process, also from folders named `lib` up to two levels below, as in pip's `site-packages/nvidia`;
+   default: the system's loader finds them
+ - `engine_cache`: a directory that exists, where TensorRT keeps what it compiled of checkpoints, in a folder of its own for each graph with its
+   weights, device and runtime; folders are never removed; default: it compiles at every opening. Other providers do not use it
  - `threads`: threads inside one operator, and for tokenizing large batches, 4096 at most; 0 (default) = one per physical core
  - `spinning`: whether idle threads wait awake: `auto` (default: `runs` for a checkpoint with no more threads than cores, else
    `off`), `off`, `runs` (while a run is under way), `on`; with more threads than cores the last two make runs many times slower
@@ -1364,7 +1365,7 @@ void ernie_options_free(struct ernie_options *options);
  - `arena`: memory of runs is kept (`keep`, default), given back after each (`shrink`), or not pooled (`off`)
  - `profile`: the beginning of a path to which ONNX Runtime writes its profile of every run when the model is freed (default: none)
  - `precision`: how a checkpoint's weights are kept and multiplied: `auto` (as stored, multiplied as f32, default), `f32`, `f16` (rounded to
-   it, multiplied as f32), `bf16` (layers by products of 16 bits with sums of 32), `int8` (layers by products of 8 bits: weights
+   it, multiplied as f32, by CUDA and TensorRT as f16), `bf16` (layers by products of 16 bits with sums of 32), `int8` (layers by products of 8 bits: weights
    have a scale for each output, tokens one each, so that a text gives the same alone and in any batch; heads stay f32,
    the words of a head bf16); the last two need provider `cpu` and `prepacking`; an exported graph runs in the
    precision it was stored in, and other values than `auto` are refused for it
@@ -1425,11 +1426,11 @@ struct ernie_status *ernie_options_set_provider(struct ernie_options *options,
 
 /*
  Whether the provider of these options can be used here (NULL: the processor): its runtime, libraries and device are loaded and run a graph of one
- addition. Opening a model does the same; this tells it without a model. Loads ONNX Runtime when none is loaded yet, as `ernie_model_open` does.
+ addition. Opening a model begins with it; this tells it without a model. Loads ONNX Runtime when none is loaded yet, as `ernie_model_open` does.
  Callable from any thread.
 
  Errors: `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE` (the message has the words of the loader or of the device: which library is
- missing, which device there is not), `INVALID_ARGUMENT` (a folder that an option names is not there).
+ missing, which device there is not), `INVALID_ARGUMENT` (a folder of `provider_libraries` is not there).
 
  # Safety
  - `options` is NULL or live, and no other thread changes it.

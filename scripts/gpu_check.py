@@ -9,8 +9,8 @@ without, it runs build/stage and build/runtime-gpu. In this order, and each part
 3. errors: a device that is not there, an engine cache that holds garbage, too little memory, and that the model answers afterwards;
 4. speed on a random model of base size: a text of 128 tokens, reviews, questions; beside PyTorch in f16, compiled, and its largest product.
 
-Writes DATE-DEVICE.json and .md into --results. Exit status: 0 all was right, 1 something was wrong, 2 the device cannot be used: parts 2 to 4
-did not run, which is said.
+Writes DATE-DEVICE.json and .md into --results. Exit status: 0 all was right, 1 something was wrong, 2 the command line or the
+pack is wrong, 3 the device cannot be used: parts 2 to 4 did not run, which is said.
 """
 
 import argparse
@@ -20,12 +20,15 @@ import hashlib
 import json
 import os
 import random
+import re
+import shutil
 import statistics
 import struct
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from array import array
 from ctypes import POINTER, byref, c_void_p
 from pathlib import Path
@@ -140,37 +143,56 @@ def difference(given, wanted):
     return max((abs(a - b) / (1 + abs(b)) if a == a else float("inf")) for a, b in pairs)
 
 
+class BrokenPack(Exception):
+    """What is wrong with the pieces."""
+
+
+class Joined:
+    """Files as one."""
+
+    def __init__(self, paths):
+        self.files = [path.open("rb") for path in paths]
+
+    def read(self, n=-1):
+        data = b""
+        while self.files and (n < 0 or len(data) < n):
+            part = self.files[0].read(n - len(data) if n >= 0 else -1)
+            if not part:
+                self.files.pop(0).close()
+            data += part
+        return data
+
+
 def unpack(folders, work):
-    """Puts the pieces together; the names of those that are missing, or None where there is no pack."""
+    """Puts the pieces together in an emptied folder; False where there is no pack."""
     manifests = [folder / "pack.json" for folder in folders if (folder / "pack.json").is_file()]
     if not manifests:
-        return None
-    pieces, missing, found = json.loads(manifests[0].read_text())["pieces"], [], []
+        return False
+    try:
+        pieces = dict(json.loads(manifests[0].read_text())["pieces"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BrokenPack(f"{manifests[0]} is no list of pieces: {error!r}") from error
+    missing, found = [], []
     for name, wanted in pieces.items():
+        if not re.fullmatch(r"pack\.\d{3,}", name):
+            raise BrokenPack(f"{manifests[0]} names {name!r}, which is no piece")
         places = [folder / name for folder in folders if (folder / name).is_file()]
         right = [p for p in places if hashlib.sha256(p.read_bytes()).hexdigest() == wanted]
         found += right[:1]
         missing += [] if right else [name]
     if missing:
-        return missing
-
-    class Joined:
-        """The pieces as one file."""
-
-        files = [path.open("rb") for path in found]
-
-        def read(self, n=-1):
-            data = b""
-            while self.files and (n < 0 or len(data) < n):
-                part = self.files[0].read(n - len(data) if n >= 0 else -1)
-                if not part:
-                    self.files.pop(0).close()
-                data += part
-            return data
-
-    with tarfile.open(fileobj=Joined(), mode="r|gz") as archive:
-        archive.extractall(work, filter="data")
-    return []
+        raise BrokenPack(f"pieces that are missing or broken: {', '.join(missing)}")
+    for old in ("lib", "runtime", "models"):
+        shutil.rmtree(work / old, ignore_errors=True)
+    try:
+        with tarfile.open(fileobj=Joined(found), mode="r|gz") as archive:
+            archive.extractall(work, filter="data")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise BrokenPack(f"the pieces are no archive: {error}") from error
+    absent = [part for part in ("lib/libernie.so", "runtime", "models/demo", "texts.json") if not (work / part).exists()]
+    if absent:
+        raise BrokenPack(f"the archive lacks {', '.join(absent)}")
+    return True
 
 
 def device_libraries():
@@ -258,6 +280,27 @@ def parity(lib, models, keys, report):
     return is_right
 
 
+def engines(lib, path, keys):
+    """The second opening takes the engine of the first; garbage in its place is not taken for one."""
+    found = {}
+    with tempfile.TemporaryDirectory() as cache:
+        kept = lambda: {f: f.stat().st_mtime_ns for f in Path(cache).rglob("*") if f.is_file() and f.name != "made-for.txt"}
+        before = {}
+        for attempt in ("first", "second", "garbage"):
+            if attempt == "garbage":
+                for file in kept():
+                    file.write_bytes(b"garbage")
+            try:
+                with lib.open(path, **(keys | {"engine_cache": cache})) as model:
+                    rows = model.rows("encode", MIXED[:2])
+                is_right = len(rows) == 2 and bool(kept()) and (attempt != "second" or kept() == before)
+                found[f"engine cache, {attempt}"] = {"is_right": is_right}
+            except Refused as error:
+                found[f"engine cache, {attempt}"] = {"is_right": False, "said": str(error)}
+            before = kept()
+    return found
+
+
 def errors(lib, path, keys, report):
     """What must fail must say why, and leave the library working."""
     found = {}
@@ -271,18 +314,9 @@ def errors(lib, path, keys, report):
 
     if keys["provider"] != "openvino":
         refused("device 99", ("99",), device_id=99)
-    refused("no cache", ("/nonexistent",), engine_cache="/nonexistent/engines")
-    with tempfile.TemporaryDirectory() as cache:
-        for attempt in ("first", "garbage"):
-            try:
-                with lib.open(path, **(keys | {"engine_cache": cache})) as model:
-                    rows = model.rows("encode", MIXED[:2])
-                found[f"engine cache, {attempt}"] = {"is_right": len(rows) == 2}
-            except Refused as error:
-                found[f"engine cache, {attempt}"] = {"is_right": False, "said": str(error)}
-            for file in Path(cache).rglob("*"):
-                if file.is_file() and file.name != "made-for.txt":
-                    file.write_bytes(b"garbage")
+    if keys["provider"] == "tensorrt":
+        refused("no cache", ("/nonexistent",), engine_cache="/nonexistent/engines")
+        found |= engines(lib, path, keys)
     if keys["provider"] == "cuda":
         try:
             with lib.open(path, **(keys | {"device_memory_mb": 64})) as model:
@@ -394,12 +428,13 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few texts and repetitions: to try it out")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
-    missing = unpack(chosen.pack or [ROOT / "build/gpu-pack"], chosen.work)
-    if missing is None and chosen.pack:
-        sys.exit(f"no pack.json in {', '.join(map(str, chosen.pack))}")
-    if missing:
-        sys.exit(f"pieces that are missing or broken: {', '.join(missing)}")
-    if missing == []:
+    try:
+        is_packed = unpack(chosen.pack or [ROOT / "build/gpu-pack"], chosen.work)
+    except BrokenPack as broken:
+        parser.error(str(broken))
+    if chosen.pack and not is_packed:
+        parser.error(f"no pack.json in {', '.join(map(str, chosen.pack))}")
+    if is_packed:
         chosen.library = chosen.library or chosen.work / "lib/libernie.so"
         chosen.runtime = chosen.runtime or chosen.work / "runtime"
         models = sorted((chosen.work / "models").iterdir())
@@ -430,7 +465,7 @@ def main():
         print(f"{name}: {why or 'can be used'}", flush=True)
     status = 0
     if report["providers"][chosen.provider]:
-        status = 2
+        status = 3
         report["not_run"] = ["models on the device", "errors of the device", "speed"]
     else:
         status |= not parity(lib, models, keys, report)
@@ -441,7 +476,7 @@ def main():
     (chosen.results / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     (chosen.results / f"{name}.md").write_text(table(report))
     print(f"written: {chosen.results / name}.json and .md; status {int(status)}")
-    if status == 2:
+    if status == 3:
         print(f"{chosen.provider} cannot be used here; not run: {'; '.join(report['not_run'])}")
     sys.exit(int(status))
 

@@ -52,6 +52,8 @@ class Pieces:
 def models(golden):
     """Encoders and heads of every format, as the golden data has them; the demo model always."""
     found = {"demo": ROOT / "models/demo"}
+    # One-layer networks among them.
+    found |= {path.name: path for path in sorted((ROOT / "tests/fixtures/checkpoints").iterdir()) if path.is_dir()}
     if golden.is_dir():
         for case in sorted(golden.iterdir()):
             if case.is_dir() and case.name[:2] in ("01", "02", "03", "04", "05", "08", "09"):

@@ -1,5 +1,5 @@
 //! Providers: what cannot be had is said and nothing falls back in silence; the graphs that are made for devices give what the processor's
-//! own gives, run on the processor; OpenVINO itself where `ERNIE_OPENVINO_RUNTIME` names a runtime that has it.
+//! own gives, run on the processor. `scripts/gpu_check.py` runs the devices themselves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -67,7 +67,7 @@ struct Node {
 pub(super) struct GraphWriter<'a> {
     nodes: Vec<Node>,
     initializers: Message,
-    inputs: Message,
+    inputs: Vec<(String, ElementType, Vec<Dimension>)>,
     outputs: Message,
     n_names: usize,
     weights: &'a [WeightInfo],
@@ -93,7 +93,7 @@ impl<'a> GraphWriter<'a> {
             numbers,
             nodes: Vec::new(),
             initializers: Message::default(),
-            inputs: Message::default(),
+            inputs: Vec::new(),
             outputs: Message::default(),
             n_names: 0,
             weights,
@@ -145,13 +145,13 @@ impl<'a> GraphWriter<'a> {
 
     /// An input of 64-bit integers.
     pub(super) fn input(&mut self, name: &str, dimensions: &[Dimension]) -> String {
-        write_value_info(&mut self.inputs, 11, name, ElementType::I64, dimensions);
+        self.inputs.push((name.to_owned(), ElementType::I64, dimensions.to_vec()));
         name.to_owned()
     }
 
     /// An input of numbers.
     pub(super) fn float_input(&mut self, name: &str, dimensions: &[Dimension]) -> String {
-        write_value_info(&mut self.inputs, 11, name, ElementType::F32, dimensions);
+        self.inputs.push((name.to_owned(), ElementType::F32, dimensions.to_vec()));
         name.to_owned()
     }
 
@@ -265,16 +265,20 @@ impl<'a> GraphWriter<'a> {
         });
     }
 
-    /// The model's bytes, and the names of the weights it takes.
+    /// The model's bytes, and the names of the weights it takes. An input that no node takes is left out: providers that compile a graph leave it
+    /// out themselves, and lose count of the others.
     pub(super) fn finish(self, name: &str) -> (Vec<u8>, Vec<String>) {
         let mut model = Message::default();
         model.number(1, IR_VERSION).text(2, "libernie").text(3, env!("CARGO_PKG_VERSION"));
         model.message(7, |graph| {
             self.nodes.iter().for_each(|node| write_node(graph, node));
             graph.text(2, name);
-            for part in [&self.initializers, &self.inputs, &self.outputs] {
-                graph.0.extend_from_slice(&part.0);
+            graph.0.extend_from_slice(&self.initializers.0);
+            let is_taken = |name: &String| self.nodes.iter().any(|node| node.inputs.contains(name));
+            for (name, element_type, dimensions) in self.inputs.iter().filter(|(name, ..)| is_taken(name)) {
+                write_value_info(graph, 11, name, *element_type, dimensions);
             }
+            graph.0.extend_from_slice(&self.outputs.0);
         });
         let is_used = |domain: &&str| self.nodes.iter().any(|node| node.domain == *domain);
         let others = [MICROSOFT, OPERATOR_DOMAIN].into_iter().filter(is_used).map(|domain| (domain, 1));

@@ -154,13 +154,12 @@ vectorized!(fn fill_int8(row: &[f32], tile: &mut [u32], place: Place) -> RowScal
 /// Numbers, or steps, that are worked on at a time.
 const LANES: usize = 16;
 
-/// Calls `stored` for each sixteen steps of a row, the last filled up with `padding`, and puts them where they belong.
+/// Calls `stored` for each sixteen steps of a row, the last filled up with zeros, and puts them where they belong.
 #[inline(always)]
 fn put_row<const NUMBERS: usize>(
     row: &[f32],
     tile: &mut [u32],
     place: Place,
-    padding: f32,
     stored: impl Fn(&[f32; NUMBERS]) -> [u32; LANES],
 ) {
     let (chunks, rest) = row.as_chunks::<NUMBERS>();
@@ -168,7 +167,7 @@ fn put_row<const NUMBERS: usize>(
         place.put(tile, number * LANES, &stored(chunk));
     }
     if !rest.is_empty() {
-        let mut last = [padding; NUMBERS];
+        let mut last = [0.0; NUMBERS];
         last[..rest.len()].copy_from_slice(rest);
         place.put(tile, chunks.len() * LANES, &stored(&last));
     }
@@ -176,7 +175,7 @@ fn put_row<const NUMBERS: usize>(
 
 #[inline(always)]
 fn put_f32<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) {
-    put_row::<LANES>(row, tile, place, 0.0, |chunk| chunk.map(f32::to_bits));
+    put_row::<LANES>(row, tile, place, |chunk| chunk.map(f32::to_bits));
 }
 
 /// The nearest `bf16`, as its bits; what is no number stays none.
@@ -195,7 +194,7 @@ pub(super) fn pair(first: f32, second: f32) -> u32 {
 
 #[inline(always)]
 fn put_bf16<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) {
-    put_row::<{ 2 * LANES }>(row, tile, place, 0.0, |chunk| {
+    put_row::<{ 2 * LANES }>(row, tile, place, |chunk| {
         let mut bits = [0_u16; 2 * LANES];
         bits.iter_mut().zip(chunk).for_each(|(bits, x)| *bits = to_bf16(*x) as u16);
         let mut steps = [0; LANES];
@@ -214,7 +213,7 @@ fn put_int8<const FUSED: bool>(row: &[f32], tile: &mut [u32], place: Place) -> R
     let (scale, inverse) = if width > 0.0 { (width / 255.0, 255.0 / width) } else { (width, 0.0) };
     let zero = (-least * inverse).round_ties_even();
     let quantize = |x: f32| ((x * inverse + zero).clamp(0.0, 255.0) + ROUNDER).to_bits() as u8;
-    put_row::<{ 4 * LANES }>(row, tile, place, 0.0, |chunk| {
+    put_row::<{ 4 * LANES }>(row, tile, place, |chunk| {
         let mut stored = [0_u8; 4 * LANES];
         stored.iter_mut().zip(chunk).for_each(|(stored, x)| *stored = quantize(*x));
         let mut steps = [0; LANES];

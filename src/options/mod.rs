@@ -29,8 +29,8 @@ pub struct Options {
     /// Folders whose libraries a provider needs (CUDA's, cuDNN's, TensorRT's), which are loaded before it. Key `provider_libraries`: folders separated by
     /// colons, in which `lib`, `*/lib` and `*/*/lib` are looked through too; default none: the loader finds them.
     pub provider_libraries: Option<String>,
-    /// Where TensorRT and OpenVINO keep what they compiled, in a folder for each model, precision and runtime. Key `engine_cache`: a directory that
-    /// exists; default none: they compile at every opening.
+    /// Where TensorRT keeps what it compiled of checkpoints, in a folder for each graph, device and runtime. Key `engine_cache`: a directory that
+    /// exists; default none: it compiles at every opening.
     pub engine_cache: Option<String>,
     /// Threads inside one operator, the caller's included, and for tokenizing large batches. Key `threads`; 0 (default) = one per physical core.
     pub n_threads: usize,
@@ -158,9 +158,9 @@ impl Default for Options {
 /// Every key with a line about its values.
 pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda, tensorrt or openvino"),
-    ("device_id", "which GPU, from 0"),
+    ("device_id", "a number from 0, which GPU"),
     ("fallback", "error or cpu"),
-    ("device_memory_mb", "a number of megabytes for the arena of CUDA at most; 0 = no limit"),
+    ("device_memory_mb", "a number of megabytes, 16777216 at most, for the arena of CUDA; 0 = no limit"),
     ("provider_libraries", "folders with the libraries that a provider needs, separated by colons"),
     ("engine_cache", "a directory"),
     ("threads", "a number of threads inside one operator and for tokenizing, 4096 at most; 0 = one per physical core"),

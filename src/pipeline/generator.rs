@@ -99,7 +99,7 @@ impl Generator {
             // Each graph has a profile of its own.
             let profile = options.profile.as_ref().map(|prefix| format!("{prefix}.{name}"));
             let options = Options { profile, ..options.clone() };
-            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options, None)
+            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options)
         };
         let layer_size = layer_size(architecture);
         Ok(Some(Self {

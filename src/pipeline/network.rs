@@ -42,8 +42,6 @@ pub(super) struct Loaded {
     dialect: Dialect,
     /// What the graph computes with.
     numbers: ElementType,
-    /// The files that were read and how; empty where that cannot be told.
-    key: String,
 }
 
 impl Loaded {
@@ -96,11 +94,6 @@ impl Loaded {
     /// The graph of a generator's step.
     pub(super) fn build_step(&self) -> BuiltGraph {
         build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
-    }
-
-    /// By what something compiled for these weights is known.
-    pub(super) fn key(&self) -> Option<&str> {
-        (!self.key.is_empty()).then_some(self.key.as_str())
     }
 
     /// Whether layers and products are those of this library.
@@ -257,7 +250,7 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     // By the files that were read: others may have taken their names since they were looked for.
     let key = key(&identities, &reading);
     let shared = Arc::new(SharedWeights::new(weights)?);
-    let loaded = Arc::new(Loaded { architecture, shared, report, infos, dialect, numbers, key: key.clone() });
+    let loaded = Arc::new(Loaded { architecture, shared, report, infos, dialect, numbers });
     let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     // Another thread may have been faster.
     let faster = all.iter().find(|(known, _)| !key.is_empty() && *known == key).and_then(|(_, weak)| weak.upgrade());

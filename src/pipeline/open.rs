@@ -19,7 +19,7 @@ use crate::graph::outputs::{Axis, OutputSpec};
 use crate::model_dir::manifest::FILE_NAME;
 use crate::model_dir::tokenizer::Scheme;
 use crate::model_dir::{Dimensions, Family, ModelSpec, limit_tokens};
-use crate::options::{Options, Task};
+use crate::options::{Options, Provider, Task};
 use crate::session::Session;
 use crate::tensor::{ElementType, TensorInfo};
 use crate::tokenize::Tokenizer;
@@ -56,10 +56,14 @@ impl Model {
                 format!("option average_layers: {} is a graph that gives its last layer", graph_path.display());
             return Err(Error::argument(reason));
         }
+        if options.provider == Provider::TensorRt && options.engine_cache.is_some() {
+            let reason =
+                format!("option engine_cache: {} is a graph; engines of checkpoints are kept", graph_path.display());
+            return Err(Error::argument(reason));
+        }
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
-        let engine_key = provider::key_of_graph(&graph_path, options)?;
-        let session = Session::open(&graph_path, options, engine_key.as_deref())?;
+        let session = Session::open(&graph_path, options)?;
         let binding = match options.task {
             Some(Task::Tensors) => None,
             _ => Some(bind(&session, &spec, options)?),
@@ -90,8 +94,7 @@ impl Model {
         check_averaged(architecture, options)?;
         let graph = loaded.build(options.average_layers)?;
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
-        let session =
-            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options, loaded.key())?;
+        let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
         let queue = Queue::new(options);
         let generator = Generator::open(&loaded, &spec, &tokenizer, path, options, &queue)?;
         let network = NetworkLayout::new(&loaded, graph, generator, options);

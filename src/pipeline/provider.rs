@@ -1,10 +1,7 @@
-//! Which provider a model gets, and by what its compiled graph is known.
-
-use std::path::Path;
+//! Which provider a model gets.
 
 use crate::error::{Error, Result};
 use crate::graph::probe;
-use crate::mapped_file::Identity;
 use crate::options::{Fallback, Options, Provider};
 use crate::session;
 
@@ -30,18 +27,4 @@ pub(super) fn in_force(options: &Options) -> Result<Options> {
         }
         (Err(error), _) => Err(error),
     }
-}
-
-/// The files in the directory of a graph, by which what is compiled of it is known; `None` where nothing is kept.
-pub(super) fn key_of_graph(path: &Path, options: &Options) -> Result<Option<String>> {
-    if options.engine_cache.is_none() {
-        return Ok(None);
-    }
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))?;
-    let mut files: Vec<_> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|file| file.is_file()).collect();
-    files.sort();
-    let identities: Result<Vec<Identity>> = files.iter().map(|file| Identity::of(file)).collect();
-    Ok(Some(format!("{} {:?}", path.display(), identities?)))
 }

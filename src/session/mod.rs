@@ -63,15 +63,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Loads the graph at `path`. What a provider compiles for it is kept under `engine_key`, where there is one and option `engine_cache`.
+    /// Loads the graph at `path`.
     ///
     /// # Errors
     /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
     /// - [`Error::ProviderUnavailable`]: the provider asked for cannot be used.
     /// - [`Error::InvalidModel`]: ONNX Runtime refuses the graph.
-    pub(crate) fn open(path: &Path, options: &Options, engine_key: Option<&str>) -> Result<Self> {
-        let engines = engines(options, engine_key, &[])?;
-        let mut builder = session_builder(options, GraphOptimizationLevel::All, engines.as_deref())?;
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
+        let mut builder = session_builder(options, GraphOptimizationLevel::All, None)?;
         let session = builder
             .commit_from_file(path)
             .map_err(|e| load_error(options, path, "ONNX Runtime refuses the graph", e))?;
@@ -89,7 +88,6 @@ impl Session {
         shared: Arc<SharedWeights>,
         path: &Path,
         options: &Options,
-        engine_key: Option<&str>,
     ) -> Result<Self> {
         let failed = |e: ort::Error| load_error(options, path, "ONNX Runtime refuses the graph made of it", e);
         let spinning = match options.spinning {
@@ -99,7 +97,7 @@ impl Session {
         };
         let options = &Options { spinning, ..options.clone() };
         // The graph is made of the operators that are wanted: there is nothing to find for the optimiser.
-        let engines = engines(options, engine_key, model)?;
+        let engines = engines(options, model)?;
         let builder = session_builder(options, GraphOptimizationLevel::Disable, engines.as_deref())?;
         if !shared.weights.are_packed() {
             return Ok(Self::new(HeldSession::load(builder, model, names, shared, failed)?, options));
@@ -263,23 +261,12 @@ pub(crate) fn check_provider(options: &Options, probe: &[u8], input: &str) -> Re
     session.run(&[tensor]).map(drop).map_err(of_device)
 }
 
-/// Where what is compiled for `key`, and for the bytes of `model`, is kept.
-fn engines(options: &Options, key: Option<&str>, model: &[u8]) -> Result<Option<PathBuf>> {
-    let (Some(cache), Some(key)) = (&options.engine_cache, key) else { return Ok(None) };
-    runtime::environment()?;
-    let runtime = runtime::loaded().map(|loaded| loaded.version.clone()).unwrap_or_default();
-    let key = format!(
-        "{key}\ngraph {:016x}\nprovider {} device {} precision {:?} layers {} rows {} tokens {}\nONNX Runtime {runtime} libernie {}\n",
-        providers::hash(model),
-        options.provider.name(),
-        options.device_id,
-        options.precision,
-        options.average_layers,
-        options.max_rows,
-        options.max_batch_tokens,
-        env!("CARGO_PKG_VERSION"),
-    );
-    providers::engine_folder(cache, &key).map(Some)
+/// Where what TensorRT compiles of `model`, which holds its weights, is kept.
+fn engines(options: &Options, model: &[u8]) -> Result<Option<PathBuf>> {
+    let (Some(cache), Provider::TensorRt) = (&options.engine_cache, options.provider) else { return Ok(None) };
+    let environment = runtime::environment().map(|_| runtime::loaded())?;
+    let runtime = environment.map(|loaded| loaded.version.clone()).unwrap_or_default();
+    providers::engine_folder(cache, &providers::engine_key(options, model, &runtime)).map(Some)
 }
 
 /// Why the graph of `path` could not be loaded: for want of memory, because of the device, or, as `refusal` says, because of the graph.

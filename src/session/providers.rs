@@ -46,7 +46,7 @@ pub(super) fn register(builder: &mut SessionBuilder, options: &Options, engines:
     if provider == Provider::Cpu {
         return Ok(());
     }
-    if let Some(folders) = &options.provider_libraries {
+    if let (Some(folders), Provider::Cuda | Provider::TensorRt) = (&options.provider_libraries, provider) {
         load_libraries(folders, provider)?;
     }
     let engines = engines.map(|path| path.to_string_lossy().into_owned());
@@ -66,9 +66,6 @@ pub(super) fn register(builder: &mut SessionBuilder, options: &Options, engines:
             let mut open_vino = OpenVINO::default().with_device_type("CPU");
             if options.n_threads > 0 {
                 open_vino = open_vino.with_num_threads(options.n_threads);
-            }
-            if let Some(engines) = engines {
-                open_vino = open_vino.with_cache_dir(&engines);
             }
             // f32 is asked for, and f32 it shall be: where it has faster instructions it would use bf16.
             let open_vino = open_vino.with_arbitrary_config("precision", "FP32");
@@ -114,16 +111,20 @@ fn load_libraries(folders: &str, provider: Provider) -> Result<()> {
     }
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     for name in LIBRARIES {
-        let found = all.iter().find_map(|folder| {
-            let mut files = entries(folder);
-            files.retain(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name)));
-            files.into_iter().next()
-        });
+        let found = all.iter().find_map(|folder| newest(folder, name));
         let Some(path) = found.filter(|path| !loaded.contains(path)) else { continue };
         process::open_library(&path).map_err(|said| unavailable(provider, said, None))?;
         loaded.push(path);
     }
     Ok(())
+}
+
+/// The file in `folder` that is called `name` and the highest version.
+fn newest(folder: &Path, name: &str) -> Option<PathBuf> {
+    let version = |path: &PathBuf| -> Option<Vec<u64>> {
+        path.file_name()?.to_str()?.strip_prefix(name)?.split('.').map(|part| part.parse().ok()).collect()
+    };
+    entries(folder).into_iter().filter(|path| version(path).is_some()).max_by_key(version)
 }
 
 /// A folder and those in which pip's packages keep libraries.
@@ -144,41 +145,65 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// The folder in `cache` of what is compiled for `key`, which is made where there is none.
+/// All that decides what is compiled of `model`: another key, another engine.
+pub(super) fn engine_key(options: &Options, model: &[u8], runtime: &str) -> String {
+    format!(
+        "graph {:016x}, {} bytes\nprovider {} device {}\nONNX Runtime {runtime}\nlibernie {}\n",
+        hash(model),
+        model.len(),
+        options.provider.name(),
+        options.device_id,
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// The folder in `cache` of what is compiled for `key`, which is made where there is none. What else lies under its name is left alone.
 ///
 /// # Errors
-/// - [`Error::InvalidArgument`]: no directory, or not writable.
+/// - [`Error::InvalidArgument`]: no directory, or nothing can be written where nothing is kept yet.
 pub(super) fn engine_folder(cache: &str, key: &str) -> Result<PathBuf> {
     const KEY_FILE: &str = "made-for.txt";
-    let failed = |path: &Path, e: std::io::Error| {
-        Error::argument(format!("option engine_cache: {} cannot be used: {e}", path.display()))
-    };
+    /// Folders of other keys by the same hash, and things that are no folders of ours, that are passed over.
+    const MOST_TRIES: u64 = 16;
     let cache = Path::new(cache);
     if !cache.is_dir() {
         return Err(Error::argument(format!("option engine_cache: no directory {}", cache.display())));
     }
-    // A folder of another key by the same hash is passed over.
-    for number in hash(key.as_bytes())..=u64::MAX {
-        let folder = cache.join(format!("{number:016x}"));
-        std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
+    let failed = |path: &Path, e: std::io::Error| {
+        Error::argument(format!("option engine_cache: {} cannot be used: {e}", path.display()))
+    };
+    for number in 0..MOST_TRIES {
+        let folder = cache.join(format!("{:016x}", hash(key.as_bytes()).wrapping_add(number)));
+        match std::fs::create_dir(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&folder, e)),
+            _ if !folder.is_dir() => continue,
+            _ => {}
+        }
         let file = folder.join(KEY_FILE);
-        match std::fs::read(&file) {
-            Ok(found) if found == key.as_bytes() => {
-                let probe = tempfile::Builder::new().tempfile_in(&folder);
-                return probe.map(|_| folder.clone()).map_err(|e| failed(&folder, e));
-            }
-            Ok(_) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                // Under its name only when it is whole: two processes may come at the same time.
-                let mut part = tempfile::Builder::new().tempfile_in(&folder).map_err(|e| failed(&folder, e))?;
-                std::io::Write::write_all(&mut part, key.as_bytes()).map_err(|e| failed(&file, e))?;
-                part.persist(&file).map_err(|e| failed(&file, e.error))?;
-                return Ok(folder);
-            }
-            Err(e) => return Err(failed(&file, e)),
+        if !file.exists() && entries(&folder).is_empty() {
+            write_new(&folder, &file, key).map_err(|e| failed(&folder, e))?;
+        }
+        if holds(&file, key) {
+            return Ok(folder);
         }
     }
-    Err(Error::Internal("no folder for an engine".into()))
+    Err(Error::argument(format!("option engine_cache: {} is full of what is not of libernie", cache.display())))
+}
+
+/// Writes a file that is whole as soon as it is there: two processes may come at the same time, with the same text.
+fn write_new(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut part = tempfile::Builder::new().prefix(".").tempfile_in(folder)?;
+    std::io::Write::write_all(&mut part, text.as_bytes())?;
+    let mut permissions = part.as_file().metadata()?.permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    part.as_file().set_permissions(permissions)?;
+    part.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// Whether the regular file at `path` holds `text` and no more.
+fn holds(path: &Path, text: &str) -> bool {
+    let fits = path.metadata().is_ok_and(|m| m.is_file() && m.len() == text.len() as u64);
+    fits && std::fs::read(path).is_ok_and(|found| found == text.as_bytes())
 }
 
 /// FNV-1a: the same in every process and release.
@@ -197,16 +222,52 @@ mod tests {
         let first = engine_folder(path, "one").unwrap();
         assert_eq!(engine_folder(path, "one").unwrap(), first);
         assert_ne!(engine_folder(path, "two").unwrap(), first);
-        // As if two keys had one hash, and where somebody wrote into the folder.
+        // As if two keys had one hash; and what is no file of ours, a pipe among it, is passed over.
         std::fs::write(first.join("made-for.txt"), "another").unwrap();
         let second = engine_folder(path, "one").unwrap();
         assert_ne!(second, first);
         assert_eq!(engine_folder(path, "one").unwrap(), second);
+        std::fs::remove_file(second.join("made-for.txt")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(second.join("made-for.txt")).status().unwrap().success());
+        let third = engine_folder(path, "one").unwrap();
+        assert!(third != first && third != second);
+        std::fs::remove_file(third.join("made-for.txt")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", third.join("made-for.txt")).unwrap();
+        assert!(engine_folder(path, "one").unwrap() > third);
+        // One that is there is used although nothing can be written.
+        let made = engine_folder(path, "two").unwrap();
+        std::fs::write(made.join("x.engine"), "x").unwrap();
+        assert_eq!(engine_folder(path, "two").unwrap(), made);
         let missing = engine_folder("/nonexistent/engines", "one").unwrap_err().to_string();
         assert!(missing.contains("engine_cache") && missing.contains("/nonexistent/engines"), "{missing}");
         let file = cache.path().join("file");
         std::fs::write(&file, "x").unwrap();
         assert!(engine_folder(file.to_str().unwrap(), "one").is_err());
+    }
+
+    #[test]
+    fn engines_are_known_by_all_that_decides_over_them() {
+        let options = Options { provider: Provider::TensorRt, ..Options::default() };
+        let key = engine_key(&options, b"graph", "1.28.0");
+        assert_eq!(engine_key(&options, b"graph", "1.28.0"), key);
+        let device = Options { device_id: 1, ..options.clone() };
+        for other in [
+            engine_key(&options, b"grapg", "1.28.0"),
+            engine_key(&options, b"graph", "1.28.1"),
+            engine_key(&device, b"graph", "1.28.0"),
+        ] {
+            assert_ne!(other, key);
+        }
+    }
+
+    #[test]
+    fn the_highest_version_of_a_library_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["libcudart.so.9", "libcudart.so.13", "libcudart.so.12.4", "libcudart.so.14.bak", "libcudart.so."] {
+            std::fs::write(root.path().join(name), "").unwrap();
+        }
+        assert_eq!(newest(root.path(), "libcudart.so."), Some(root.path().join("libcudart.so.13")));
+        assert_eq!(newest(root.path(), "libcublas.so."), None);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 /// Prints a line for each provider, or one JSON object.
 pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let base = args.options()?;
+    // Without a runtime nothing can be said of its providers.
+    check_provider(&Options { provider: Provider::Cpu, ..base.clone() })?;
     let check = |(name, provider): &(&str, Provider)| {
         let options = Options { provider: *provider, ..base.clone() };
         let missing = check_provider(&options).err().map(|error| error.report());
