@@ -43,6 +43,7 @@ fn outputs(model: &Model) -> (Vec<f32>, Vec<f32>) {
 }
 
 fn checkpoints() -> Vec<PathBuf> {
+    support::load_runtime();
     let mut all = vec![support::root().join("models/demo")];
     let fixtures = support::root().join("tests/fixtures/checkpoints");
     all.extend(std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
@@ -82,6 +83,7 @@ fn graphs_for_devices_give_what_the_processor_gives() {
 
 #[test]
 fn what_cannot_be_had_is_said_with_the_reason() {
+    support::load_runtime();
     let demo = support::root().join("models/demo");
     check_provider(&Options::default()).unwrap();
     for provider in ["cuda", "tensorrt", "openvino"] {
