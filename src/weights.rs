@@ -121,6 +121,16 @@ impl Weight {
         Ok(Self { storage: Storage::Halves(halves), ..self })
     }
 
+    /// The same packed matrix in another format; `None` where this one is not packed.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(crate) fn converted(&self, format: Format) -> Result<Option<Self>> {
+        let Storage::Packed(packed) = &self.storage else { return Ok(None) };
+        let packed = packed.converted(format)?;
+        Ok(Some(Self { name: self.name.clone(), shape: vec![packed.bytes().len()], storage: Storage::Packed(packed) }))
+    }
+
     fn floats(&self) -> Result<Vec<f32>> {
         let mut elements = Vec::new();
         elements.try_reserve_exact(self.len()).map_err(|_| Error::OutOfMemory)?;

@@ -78,9 +78,9 @@ pub struct ernie_model_statistics {
     pub run_time_ns: u64,
     /// Tokens that `ernie_generate` wrote, of all hypotheses.
     pub n_new_tokens: u64,
-    /// Bytes of keys and values that calls of `ernie_generate` hold now: 4 * layers * (key + value width) a token.
+    /// Bytes of keys and values that texts of `ernie_generate` see now: 4 * layers * (key + value width) a token.
     pub cache_bytes: u64,
-    /// The most that they held.
+    /// The most that there were.
     pub peak_cache_bytes: u64,
     /// Texts that shared a run with those of other calls.
     pub n_joined_texts: u64,
@@ -88,6 +88,10 @@ pub struct ernie_model_statistics {
     pub n_queued: u64,
     /// The most that there were at a time.
     pub peak_queued: u64,
+    /// Tokens that were guessed ahead (option `draft_tokens`).
+    pub n_draft_tokens: u64,
+    /// Those of them that the model wrote too.
+    pub n_accepted_tokens: u64,
 }
 
 impl ernie_model {
@@ -242,6 +246,8 @@ pub unsafe extern "C" fn ernie_model_stats(
             n_joined_texts: stats.n_joined_texts,
             n_queued: stats.n_queued,
             peak_queued: stats.peak_queued,
+            n_draft_tokens: stats.n_draft_tokens,
+            n_accepted_tokens: stats.n_accepted_tokens,
         };
         // SAFETY: the caller's obligation.
         unsafe { boundary::sized_output(statistics, filled, "statistics") }

@@ -1,7 +1,7 @@
 //! Keys and values of tokens, in one block of memory: an entry for each token, with the numbers of all layers.
 //!
-//! `[entries, entry size]`; entries are handed out by number and given back, and never move between numbers. What all entries of a
-//! process take is counted in a [`Gauge`].
+//! `[entries, entry size]`; entries are handed out by number and given back, and never move between numbers. What texts hold of them
+//! is counted in a [`Gauge`]; what is only tried is not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,12 +37,14 @@ pub(crate) struct Cache {
     numbers: Vec<f32>,
     n_entries: usize,
     free: Vec<usize>,
+    /// Entries that texts hold.
+    n_held: usize,
     gauge: Arc<Gauge>,
 }
 
 impl Cache {
     pub(crate) fn new(entry_size: usize, gauge: Arc<Gauge>) -> Self {
-        Self { entry_size, numbers: Vec::new(), n_entries: 0, free: Vec::new(), gauge }
+        Self { entry_size, numbers: Vec::new(), n_entries: 0, free: Vec::new(), n_held: 0, gauge }
     }
 
     /// Entries that hold anything yet; their numbers are those of the caller to write.
@@ -61,16 +63,34 @@ impl Cache {
             self.n_entries += n_new;
         }
         let taken = self.free.split_off(self.free.len() - n);
-        self.gauge.add((n * self.entry_size * size_of::<f32>()) as u64);
         Ok(taken.into_iter().rev().collect())
     }
 
-    /// Gives entries back.
+    /// Counts so many of the entries taken as those of texts.
+    pub(crate) fn hold(&mut self, n: usize) {
+        self.n_held += n;
+        self.gauge.add(self.n_bytes(n));
+    }
+
+    /// Gives entries back that texts held.
     pub(crate) fn give_back(&mut self, entries: impl IntoIterator<Item = usize>) {
         let before = self.free.len();
+        self.discard(entries);
+        self.release(self.free.len() - before);
+    }
+
+    /// Gives entries back that no text held.
+    pub(crate) fn discard(&mut self, entries: impl IntoIterator<Item = usize>) {
         self.free.extend(entries);
-        let n_bytes = (self.free.len() - before) * self.entry_size * size_of::<f32>();
-        self.gauge.now.fetch_sub(n_bytes as u64, Ordering::Relaxed);
+    }
+
+    fn release(&mut self, n: usize) {
+        self.n_held -= n;
+        self.gauge.now.fetch_sub(self.n_bytes(n), Ordering::Relaxed);
+    }
+
+    fn n_bytes(&self, n: usize) -> u64 {
+        (n * self.entry_size * size_of::<f32>()) as u64
     }
 
     /// Writes some numbers of an entry.
@@ -93,8 +113,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        let n_taken = self.n_entries - self.free.len();
-        self.gauge.now.fetch_sub((n_taken * self.entry_size * size_of::<f32>()) as u64, Ordering::Relaxed);
+        self.release(self.n_held);
     }
 }
 
@@ -107,12 +126,18 @@ mod tests {
         let gauge = Arc::new(Gauge::default());
         let mut cache = Cache::new(3, gauge.clone());
         let first = cache.take(4).unwrap();
+        assert_eq!(gauge.now(), 0);
+        cache.hold(4);
         cache.write(first[2], 1, &[5.0, 6.0]);
         assert_eq!((cache.shape(), gauge.now()), ([4, 3], 4 * 3 * 4));
         assert_eq!(cache.numbers()[first[2] * 3..first[2] * 3 + 3], [0.0, 5.0, 6.0]);
         cache.give_back(first[..3].iter().copied());
         let mut second = cache.take(5).unwrap();
+        cache.hold(5);
         assert_eq!((cache.shape(), gauge.now(), gauge.most()), ([6, 3], 6 * 3 * 4, 6 * 3 * 4));
+        let tried = cache.take(2).unwrap();
+        cache.discard(tried);
+        assert_eq!((cache.shape(), gauge.now()), ([8, 3], 6 * 3 * 4));
         second.push(first[3]);
         second.sort_unstable();
         assert_eq!(second, [0, 1, 2, 3, 4, 5]);

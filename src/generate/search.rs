@@ -103,6 +103,24 @@ impl<'a> Search<'a> {
         Self { settings, end, max_new_tokens, n_words, hypotheses, scratch: Vec::new() }
     }
 
+    /// The same hypotheses, to be led on by guesses; `None` where there are several, which guesses would have to take apart.
+    pub(crate) fn ahead(&self) -> Option<Self> {
+        let is_one = self.settings.decoding != Decoding::Beam && self.hypotheses.len() == 1;
+        let copied = || Self { hypotheses: self.hypotheses.clone(), scratch: Vec::new(), ..*self };
+        is_one.then(copied)
+    }
+
+    /// Words that the shortest of those that go on may still have.
+    pub(crate) fn n_left(&self) -> usize {
+        self.live().map(|hypothesis| self.max_new_tokens.saturating_sub(hypothesis.tokens.len())).max().unwrap_or(0)
+    }
+
+    /// Of a single hypothesis: its last word, also the one that ended it.
+    pub(crate) fn last_word(&self) -> Option<i64> {
+        let hypothesis = self.hypotheses.first()?;
+        if hypothesis.finish == Some(Finish::End) { Some(self.end) } else { hypothesis.tokens.last().copied() }
+    }
+
     /// All hypotheses.
     pub(crate) fn hypotheses(&self) -> &[Hypothesis] {
         &self.hypotheses

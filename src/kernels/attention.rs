@@ -2,7 +2,8 @@
 //!
 //! The rule is that of ERNIE-GEN's step: a row feeds `[previous, next]`. `previous` sees the row's entries of the cache and itself, `next`
 //! sees the same, `previous` and itself. A row's entries are named by their numbers, so that rows share those that are the
-//! same, and nothing is moved when a row becomes another's continuation.
+//! same, and nothing is moved when a row becomes another's continuation. Numbers beyond the cache's are tokens of this run: a row may follow
+//! another that is fed with it, and gets the same bits as if that one's tokens were in the cache.
 //!
 //! Reference: `AttentionLayer` of `modeling_ernie.py` in PaddlePaddle/ERNIE 3b9d92f: queries are scaled before the product.
 
@@ -18,7 +19,7 @@ pub(crate) struct Cache<'a> {
     pub(crate) entry_size: usize,
     /// Where the layer's keys begin in an entry; its values follow.
     pub(crate) layer_begin: usize,
-    /// The entries that rows see, row after row.
+    /// The entries that rows see, row after row; those beyond the cache's number are tokens of the run, from its first on.
     pub(crate) entries: &'a [i64],
     /// One past the last of each row.
     pub(crate) row_ends: &'a [i64],
@@ -32,9 +33,16 @@ impl Cache<'_> {
         self.entries.get(begin..end(row)?)
     }
 
-    /// Whether there are two tokens for each row, all rows have entries, these are in the cache, and the layer's keys and values in them.
+    /// Entries of the cache.
+    #[inline(always)]
+    fn n_entries(&self) -> usize {
+        self.numbers.len() / self.entry_size.max(1)
+    }
+
+    /// Whether there are two tokens for each row, all rows have entries, these are in the cache or the run, and the layer's keys and values in
+    /// them.
     pub(super) fn fits(&self, n_tokens: usize, layer_size: usize) -> bool {
-        let n_entries = self.numbers.len() / self.entry_size.max(1);
+        let Some(n_entries) = self.n_entries().checked_add(n_tokens) else { return false };
         self.row_ends.len().checked_mul(2) == Some(n_tokens)
             && self.layer_begin.checked_add(layer_size).is_some_and(|end| end <= self.entry_size)
             && (0..self.row_ends.len()).all(|row| self.row(row).is_some())
@@ -66,14 +74,18 @@ impl CachedAttention<'_> {
         self.n_heads * self.value_head_size
     }
 
-    /// The head's key, then its value, of an entry.
+    /// The head's key, then its value, of an entry; `n_entries` are in the cache.
     #[inline(always)]
-    fn entry(&self, entry: i64, head: usize) -> (&[f32], &[f32]) {
-        let begin = entry as usize * self.cache.entry_size + self.cache.layer_begin;
-        let key = begin + head * self.query_head_size;
-        let value = begin + self.key_width() + head * self.value_head_size;
-        let numbers = self.cache.numbers;
-        (&numbers[key..key + self.query_head_size], &numbers[value..value + self.value_head_size])
+    fn entry(&self, entry: i64, head: usize, n_entries: usize) -> (&[f32], &[f32]) {
+        let (key, value) = (head * self.query_head_size, head * self.value_head_size);
+        let (keys, values) = match (entry as usize).checked_sub(n_entries) {
+            None => {
+                let begin = entry as usize * self.cache.entry_size + self.cache.layer_begin;
+                (&self.cache.numbers[begin..], &self.cache.numbers[begin + self.key_width()..])
+            }
+            Some(token) => (&self.keys[token * self.key_width()..], &self.values[token * self.value_width()..]),
+        };
+        (&keys[key..key + self.query_head_size], &values[value..value + self.value_head_size])
     }
 
     /// Mixes values for both tokens of a row; a part is a head of a row. `mixed` is `[rows * 2, heads * value head]`.
@@ -120,13 +132,13 @@ impl Head<'_> {
         let [query_0, query_1] = own(work.queries, row, work.key_width(), head * key_size, key_size);
         let [key_0, key_1] = own(work.keys, row, work.key_width(), head * key_size, key_size);
         let [value_0, value_1] = own(work.values, row, work.value_width(), head * value_size, value_size);
-        let entries = work.cache.row(row).unwrap_or_default();
+        let (entries, n_entries) = (work.cache.row(row).unwrap_or_default(), work.cache.n_entries());
         weights_0.clear();
         weights_1.clear();
         for (number, entry) in entries.iter().enumerate() {
             // Entries lie far apart: they are asked for some time before they are needed.
-            let ahead = entries.get(number + AHEAD).map_or(&[][..], |entry| work.entry(*entry, head).0);
-            let (key, value) = work.entry(*entry, head);
+            let ahead = entries.get(number + AHEAD).map_or(&[][..], |entry| work.entry(*entry, head, n_entries).0);
+            let (key, value) = work.entry(*entry, head, n_entries);
             super::prefetch_all(ahead);
             super::prefetch_all(value);
             weights_0.push(dot::<FUSED>(query_0, key) * scale);
@@ -140,14 +152,14 @@ impl Head<'_> {
         first.fill(0.0);
         second.fill(0.0);
         for ((entry, weight_0), weight_1) in entries.iter().zip(&*weights_0).zip(&*weights_1) {
-            let (_, value) = work.entry(*entry, head);
+            let (_, value) = work.entry(*entry, head, n_entries);
             add::<FUSED>(first, *weight_0, value);
             add::<FUSED>(second, *weight_1, value);
         }
-        let n_entries = entries.len();
-        add::<FUSED>(first, weights_0[n_entries], value_0);
-        add::<FUSED>(second, weights_1[n_entries], value_0);
-        add::<FUSED>(second, weights_1[n_entries + 1], value_1);
+        let n_seen = entries.len();
+        add::<FUSED>(first, weights_0[n_seen], value_0);
+        add::<FUSED>(second, weights_1[n_seen], value_0);
+        add::<FUSED>(second, weights_1[n_seen + 1], value_1);
     }
 }
 
@@ -205,7 +217,7 @@ mod tests {
             for token in 0..2 {
                 for head in 0..work.n_heads {
                     let mut seen: Vec<(&[f32], &[f32])> =
-                        entries.iter().map(|entry| work.entry(*entry, head)).collect();
+                        entries.iter().map(|entry| work.entry(*entry, head, work.cache.n_entries())).collect();
                     for own in 0..=token {
                         let key = (row * 2 + own) * work.key_width() + head * work.query_head_size;
                         let value = (row * 2 + own) * work.value_width() + head * work.value_head_size;
@@ -264,14 +276,56 @@ mod tests {
                 prop_assert_eq!(&attend_all(set, &alone)[..], &output[..2 * value_width]);
             }
         }
+
+        #[test]
+        fn tokens_of_the_run_are_seen_as_if_they_were_in_the_cache(
+            n_heads in 1_usize..4, query_head_size in 1_usize..40, value_head_size in 1_usize..40,
+            n_seen in 0_usize..9, n_rows in 1_usize..6,
+        ) {
+            let (key_width, value_width) = (n_heads * query_head_size, n_heads * value_head_size);
+            let (layer_begin, entry_size) = (2, 2 + key_width + value_width);
+            let cache = numbers(9 * entry_size, 1);
+            let (queries, keys, values) =
+                (numbers(n_rows * 2 * key_width, 2), numbers(n_rows * 2 * key_width, 3), numbers(n_rows * 2 * value_width, 4));
+            // Each row sees some entries, and the first token of all rows before it.
+            let (mut entries, mut row_ends) = (Vec::new(), Vec::new());
+            for row in 0..n_rows {
+                entries.extend((0..n_seen as i64).chain((0..row).map(|before| 9 + 2 * before as i64)));
+                row_ends.push(entries.len() as i64);
+            }
+            let sizes = CachedAttention {
+                n_heads, query_head_size, value_head_size, queries: &queries, keys: &keys, values: &values,
+                cache: Cache { numbers: &cache, entry_size, layer_begin, entries: &entries, row_ends: &row_ends },
+            };
+            prop_assert!(sizes.cache.fits(n_rows * 2, key_width + value_width));
+            for set in InstructionSet::all() {
+                let together = attend_all(set, &sizes);
+                let mut grown = cache.clone();
+                for row in 0..n_rows {
+                    let tokens = |all: &'_ [f32], width: usize| all[row * 2 * width..(row + 1) * 2 * width].to_vec();
+                    let (queries, keys, values) = (tokens(&queries, key_width), tokens(&keys, key_width), tokens(&values, value_width));
+                    let entries: Vec<i64> = (0..n_seen as i64).chain(9..9 + row as i64).collect();
+                    let alone = CachedAttention {
+                        queries: &queries, keys: &keys, values: &values,
+                        cache: Cache { numbers: &grown, entries: &entries, row_ends: &[entries.len() as i64], ..sizes.cache }, ..sizes
+                    };
+                    prop_assert_eq!(&attend_all(set, &alone)[..], &together[row * 2 * value_width..(row + 1) * 2 * value_width]);
+                    grown.extend([0.0; 2]);
+                    grown.extend(&keys[..key_width]);
+                    grown.extend(&values[..value_width]);
+                }
+            }
+        }
     }
 
     #[test]
     fn entries_that_do_not_exist_are_refused() {
         let cache = Cache { numbers: &[0.0; 8], entry_size: 4, layer_begin: 0, entries: &[0, 1], row_ends: &[2] };
         assert!(cache.fits(2, 4) && !cache.fits(4, 4) && !cache.fits(2, 5));
+        // Two are in the cache, two are the tokens of the run.
         assert!(
-            !Cache { entries: &[0, 2], ..cache }.fits(2, 4)
+            Cache { entries: &[0, 3], ..cache }.fits(2, 4)
+                && !Cache { entries: &[0, 4], ..cache }.fits(2, 4)
                 && !Cache { entries: &[-1], row_ends: &[1], ..cache }.fits(2, 4)
         );
         assert!(!Cache { row_ends: &[3], ..cache }.fits(2, 4) && !Cache { layer_begin: 1, ..cache }.fits(2, 4));

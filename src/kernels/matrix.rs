@@ -77,6 +77,8 @@ struct Line([u8; 64]);
 /// Packed weights.
 #[derive(Clone)]
 pub(crate) struct Packed {
+    n_inputs: usize,
+    n_outputs: usize,
     lines: Vec<Line>,
 }
 
@@ -152,19 +154,44 @@ impl Packed {
         n_outputs: usize,
         elements: &[f32],
     ) -> Result<Self> {
+        let mut packed = Self::zeros(format, n_inputs, n_outputs)?;
+        let mut columns = Columns { n_inputs, n_outputs, order, elements, block: Vec::new() };
+        for (number, panel) in packed.panels_mut(format).enumerate() {
+            columns.read(number * PANEL_WIDTH);
+            pack(&columns.block, format, panel);
+        }
+        Ok(packed)
+    }
+
+    /// The same matrix in another format, of one whose format is [`Format::F32`].
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(crate) fn converted(&self, format: Format) -> Result<Self> {
+        let mut converted = Self::zeros(format, self.n_inputs, self.n_outputs)?;
+        let mut block = vec![[0.0; PANEL_WIDTH]; self.n_inputs];
+        let panels = self.bytes().chunks_exact(Format::F32.panel_bytes(self.n_inputs).max(1));
+        for (from, to) in panels.zip(converted.panels_mut(format)) {
+            for (weight, bytes) in block.as_flattened_mut().iter_mut().zip(from.as_chunks::<4>().0) {
+                *weight = f32::from_le_bytes(*bytes);
+            }
+            pack(&block, format, to);
+        }
+        Ok(converted)
+    }
+
+    fn zeros(format: Format, n_inputs: usize, n_outputs: usize) -> Result<Self> {
         let n_bytes = format.n_bytes(n_inputs, n_outputs).ok_or(Error::OutOfMemory)?;
         let n_lines = n_bytes.div_ceil(size_of::<Line>());
         let mut lines = Vec::new();
         lines.try_reserve_exact(n_lines).map_err(|_| Error::OutOfMemory)?;
         lines.resize(n_lines, Line([0; 64]));
-        let mut packed = Self { lines };
-        let panel_bytes = format.panel_bytes(n_inputs).max(1);
-        let mut columns = Columns { n_inputs, n_outputs, order, elements, block: Vec::new() };
-        for (number, panel) in packed.bytes_mut().chunks_exact_mut(panel_bytes).enumerate() {
-            columns.read(number * PANEL_WIDTH);
-            columns.pack(format, panel);
-        }
-        Ok(packed)
+        Ok(Self { n_inputs, n_outputs, lines })
+    }
+
+    fn panels_mut(&mut self, format: Format) -> impl Iterator<Item = &mut [u8]> {
+        let panel_bytes = format.panel_bytes(self.n_inputs).max(1);
+        self.bytes_mut().chunks_exact_mut(panel_bytes)
     }
 
     /// All bytes.
@@ -209,40 +236,40 @@ impl Columns<'_> {
             }
         }
     }
+}
 
-    fn pack(&self, format: Format, panel: &mut [u8]) {
-        let (steps, rest) = panel.split_at_mut(format.n_steps(self.n_inputs) * STEP);
-        let steps = steps.chunks_exact_mut(STEP).zip(self.block.chunks(format.group()));
-        match format {
-            Format::F32 => {
-                for (step, inputs) in steps {
-                    put(step, inputs, |weight, _| weight.to_le_bytes());
-                }
+/// Packs a panel, whose weights are `block`: `[inputs][32]`.
+fn pack(block: &[[f32; PANEL_WIDTH]], format: Format, panel: &mut [u8]) {
+    let (steps, rest) = panel.split_at_mut(format.n_steps(block.len()) * STEP);
+    let steps = steps.chunks_exact_mut(STEP).zip(block.chunks(format.group()));
+    match format {
+        Format::F32 => {
+            for (step, inputs) in steps {
+                put(step, inputs, |weight, _| weight.to_le_bytes());
             }
-            Format::Bf16 => {
-                for (step, inputs) in steps {
-                    put(step, inputs, |weight, _| bf16::from_f32(weight).to_le_bytes());
-                }
+        }
+        Format::Bf16 => {
+            for (step, inputs) in steps {
+                put(step, inputs, |weight, _| bf16::from_f32(weight).to_le_bytes());
             }
-            Format::Int8 => {
-                let mut most = [0.0_f32; PANEL_WIDTH];
-                for row in &self.block {
-                    most.iter_mut().zip(row).for_each(|(most, weight)| *most = most.max(weight.abs()));
-                }
-                let scales = most.map(|most| if most > 0.0 { most / MOST } else { 1.0 });
-                let inverses = scales.map(|scale| 1.0 / scale);
-                let mut sums = [0_i32; PANEL_WIDTH];
-                for (step, inputs) in steps {
-                    put(step, inputs, |weight, output| {
-                        let stored = ((weight * inverses[output]).clamp(-MOST, MOST) + ROUNDER).to_bits() as i8;
-                        sums[output] += i32::from(stored);
-                        stored.to_le_bytes()
-                    });
-                }
-                let tail =
-                    scales.iter().map(|scale| scale.to_le_bytes()).chain(sums.iter().map(|sum| sum.to_le_bytes()));
-                rest.as_chunks_mut::<4>().0.iter_mut().zip(tail).for_each(|(to, from)| *to = from);
+        }
+        Format::Int8 => {
+            let mut most = [0.0_f32; PANEL_WIDTH];
+            for row in block {
+                most.iter_mut().zip(row).for_each(|(most, weight)| *most = most.max(weight.abs()));
             }
+            let scales = most.map(|most| if most > 0.0 { most / MOST } else { 1.0 });
+            let inverses = scales.map(|scale| 1.0 / scale);
+            let mut sums = [0_i32; PANEL_WIDTH];
+            for (step, inputs) in steps {
+                put(step, inputs, |weight, output| {
+                    let stored = ((weight * inverses[output]).clamp(-MOST, MOST) + ROUNDER).to_bits() as i8;
+                    sums[output] += i32::from(stored);
+                    stored.to_le_bytes()
+                });
+            }
+            let tail = scales.iter().map(|scale| scale.to_le_bytes()).chain(sums.iter().map(|sum| sum.to_le_bytes()));
+            rest.as_chunks_mut::<4>().0.iter_mut().zip(tail).for_each(|(to, from)| *to = from);
         }
     }
 }
@@ -280,6 +307,9 @@ mod tests {
                 let packed = Packed::new(format, order, n_inputs, n_outputs, &elements).unwrap();
                 let matrix = Matrix::new(format, n_inputs, n_outputs, packed.bytes()).unwrap();
                 prop_assert!(Matrix::new(format, n_inputs, n_outputs + 32, packed.bytes()).is_none());
+                let exact = Packed::new(Format::F32, order, n_inputs, n_outputs, &elements).unwrap();
+                let converted = exact.converted(format).unwrap();
+                prop_assert_eq!(converted.bytes(), packed.bytes());
                 for output in 0..matrix.n_panels() * PANEL_WIDTH {
                     let panel = matrix.panel(output / PANEL_WIDTH);
                     let lane = output % PANEL_WIDTH;

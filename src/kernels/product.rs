@@ -85,8 +85,7 @@ pub(super) struct Division {
 impl Division {
     pub(super) fn new(n_rows: usize, tile_rows: usize, width: usize, products: &[Matrix<'_>]) -> Self {
         let most = if width > SHORT_ROW { PART_ROWS / 2 } else { PART_ROWS };
-        let tiles_of_part =
-            most.div_ceil(tile_rows).max(std::env::var("TOP").ok().and_then(|x| x.parse().ok()).unwrap_or(1));
+        let tiles_of_part = most.div_ceil(tile_rows);
         let (mut end, mut panel_ends) = (0, [0; 3]);
         for (number, panel_end) in panel_ends.iter_mut().enumerate() {
             end += products.get(number).map_or(0, Matrix::n_panels);

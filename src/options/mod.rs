@@ -82,6 +82,10 @@ pub struct Options {
     /// Of a generator: the type of tokens that it writes. Key `target_type_id`: a number, default `auto`: 3, or the last that
     /// the model has.
     pub target_type_id: Option<usize>,
+    /// Of a generator whose weights are multiplied as `f32`: words that greedy search, or sampling of one sequence, has guessed ahead by a copy of the weights in
+    /// 8 bits, which the first such call makes. The model itself checks them: texts and scores are the same. Key `draft_tokens`, 16 at
+    /// most, default 6; 0 = none, and no copy.
+    pub draft_tokens: usize,
     /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
     pub task: Option<Task>,
     /// What raw scores mean. Key `problem`: `auto` (default), `single_label`, `multi_label`, `regression`.
@@ -139,6 +143,7 @@ impl Default for Options {
             mask_token: None,
             attention_token: None,
             target_type_id: None,
+            draft_tokens: 6,
             task: None,
             problem: None,
             weights: None,
@@ -190,6 +195,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("mask_token", "auto, special or none"),
     ("attention_token", "auto; else a token, which asks a generator for the next one"),
     ("target_type_id", "auto; else a number, the type of tokens that a generator writes"),
+    ("draft_tokens", "a number, 16 at most, of words that a generator guesses ahead; 0 = none"),
     (
         "task",
         "auto, encoder, sequence_classification, token_classification, question_answering, masked_lm, \
@@ -258,6 +264,7 @@ impl Options {
             "mask_token" => auto_or(value, &[("special", true), ("none", false)], &mut self.mask_token),
             "attention_token" => unless_auto(value, |value| Some(value.to_owned()), &mut self.attention_token),
             "target_type_id" => unless_auto(value, |value| value.parse().ok(), &mut self.target_type_id),
+            "draft_tokens" => parse(value, |n| *n <= 16, &mut self.draft_tokens),
             "task" => auto_or(value, Task::ALL, &mut self.task),
             "problem" => auto_or(value, Problem::ALL, &mut self.problem),
             "weights" => set_text(value, &mut self.weights),

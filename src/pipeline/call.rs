@@ -203,8 +203,12 @@ pub struct Stats {
     pub n_queued: u64,
     /// The most that waited at a time.
     pub peak_queued: u64,
-    /// Bytes of keys and values that calls hold now.
+    /// Bytes of keys and values of tokens that texts see now.
     pub cache_bytes: u64,
-    /// The most that they held.
+    /// The most that there were.
     pub peak_cache_bytes: u64,
+    /// Tokens that were guessed ahead.
+    pub n_draft_tokens: u64,
+    /// Those of them that the model wrote too.
+    pub n_accepted_tokens: u64,
 }

@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::encodings::{encode_all, of_input};
-use super::generator::{Generator, Step, StepRow};
+use super::generator::{By, Generator, Step, StepRow, Steps};
+use super::guess::Guessing;
 use super::room::Room;
 use super::tolerant::{is_of_text, moved};
 use super::writing::{Source, Writing};
@@ -188,6 +190,7 @@ struct Group<'a> {
     cache: Cache,
     texts: Vec<Writing<'a>>,
     step: Step,
+    guessing: Guessing,
 }
 
 impl<'a> Group<'a> {
@@ -205,6 +208,7 @@ impl<'a> Group<'a> {
             cache: Cache::new(generator.entry_size, Arc::clone(&model.counters.cache)),
             texts: Vec::new(),
             step: Step::default(),
+            guessing: Guessing::new(model.options.draft_tokens),
         })
     }
 
@@ -234,24 +238,41 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Writes one more word of each text; gives those that are done, by input.
+    /// Writes one more word of each text, and those after it that were guessed; gives the texts that are done, by input.
     fn write(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<(usize, Vec<Generated>)>> {
-        let rows: Vec<StepRow<'_>> = self.texts.iter().flat_map(Writing::rows).collect();
+        let Self { model, network, generator, call, n_runs, .. } = *self;
+        let steps = Steps { generator, model, network, caller: call.caller(n_runs) };
+        let guessed = steps.guess(&self.texts, &mut self.guessing, &mut self.cache, &mut self.step)?;
+        let with_guesses = self.texts.iter().zip(&guessed);
+        let rows: Vec<StepRow<'_>> = with_guesses.flat_map(|(writing, words)| writing.rows_with(words)).collect();
         let n_rows = rows.len();
-        let caller = self.call.caller(self.n_runs);
-        self.generator.step(self.model, self.network, &rows, &self.cache, &mut self.step, caller)?;
-        let entries = self.cache.take(n_rows)?;
-        for (entry, numbers) in entries.iter().zip(self.step.entries.chunks_exact(self.generator.entry_size)) {
-            self.cache.write(*entry, 0, numbers);
-        }
-        let logits: Vec<&[f32]> = self.step.logits.chunks_exact(self.step.logits.len() / n_rows.max(1)).collect();
+        steps.step(By::Network, &rows, &self.cache, &mut self.step)?;
+        let entries = steps.keep(&self.step, n_rows, &mut self.cache)?;
+        let logits: Vec<&[f32]> = self.step.rows(n_rows).collect();
         let (mut first, mut done) = (0, Vec::new());
-        for mut writing in std::mem::take(&mut self.texts) {
-            let part = first..first + writing.rows().count();
-            first = part.end;
-            let unseen = writing.advance(&entries[part.clone()], &logits[part])?;
-            self.cache.give_back(unseen);
-            writing.tell(on_text)?;
+        for (mut writing, guessed) in std::mem::take(&mut self.texts).into_iter().zip(guessed) {
+            let n_rows = writing.rows().count();
+            let of_text = first..first + n_rows * (1 + guessed.len());
+            first = of_text.end;
+            let (mut rest, mut n_right) = (of_text.clone(), 0);
+            loop {
+                let part = rest.start..rest.start + n_rows;
+                rest.start = part.end;
+                self.cache.hold(n_rows);
+                let unseen = writing.advance(&entries[part.clone()], &logits[part])?;
+                self.cache.give_back(unseen);
+                model.counters.n_new_tokens.fetch_add(n_rows as u64, Ordering::Relaxed);
+                writing.tell(on_text)?;
+                let is_right = guessed.get(n_right).is_some_and(|word| writing.search().last_word() == Some(*word));
+                if !is_right || writing.is_done() {
+                    break;
+                }
+                n_right += 1;
+                call.check_cancelled()?;
+            }
+            self.guessing.learn(guessed.len(), n_right);
+            model.counters.n_accepted_tokens.fetch_add(n_right as u64, Ordering::Relaxed);
+            self.cache.discard(entries[rest].iter().copied());
             if writing.is_done() {
                 done.push((writing.input(), writing.finish(on_text)?));
                 self.cache.give_back(writing.into_entries());

@@ -1,8 +1,7 @@
 //! A generator's graphs: sources and steps, over keys and values that stay where they are.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use super::network::Loaded;
 use super::packed::{RowShapes, row_inputs, taken};
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::graph::generator::layer_size;
 use crate::graph::network::BuiltGraph;
+use crate::kernels::matrix::Format;
 use crate::model_dir::ModelSpec;
 use crate::options::Options;
 use crate::scheduler::Caller;
@@ -31,6 +31,8 @@ pub(super) struct Generator {
     source_queue: Queue,
     step: Session,
     step_queue: Queue,
+    /// None where no words are guessed.
+    draft: Option<Draft>,
     /// What is fed before the first word.
     pub(super) start: i64,
     /// What ends a text.
@@ -48,6 +50,37 @@ pub(super) struct Generator {
     key_size: usize,
 }
 
+/// Steps over weights of 8 bits, whose words are guesses; made by the first call that guesses.
+#[derive(Debug)]
+struct Draft {
+    loaded: Arc<Loaded>,
+    path: PathBuf,
+    options: Options,
+    session: OnceLock<Option<Session>>,
+}
+
+impl Draft {
+    /// `None` where it cannot be made, which is no reason to write nothing.
+    fn session(&self) -> Option<&Session> {
+        let made = self.session.get_or_init(|| {
+            let made = self.loaded.build_draft().and_then(|(graph, weights)| {
+                Session::open_built(&graph.model, &graph.weights, Arc::new(weights), &self.path, &self.options)
+            });
+            made.inspect_err(|e| log::warn!("{}: words are not guessed: {}", self.path.display(), e.report())).ok()
+        });
+        made.as_ref()
+    }
+}
+
+/// Who computes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The network.
+    Network,
+    /// Its copy of 8 bits.
+    Draft,
+}
+
 /// A row of a step.
 pub(super) struct StepRow<'a> {
     /// The token that was written last.
@@ -56,6 +89,8 @@ pub(super) struct StepRow<'a> {
     pub(super) position: usize,
     /// The entries it sees: those of the source, and of the tokens before it.
     pub(super) entries: [&'a [usize]; 2],
+    /// How many of the rows right before this one it follows: it sees what they are fed too.
+    pub(super) n_followed: usize,
 }
 
 /// What a step gives: for each row logits, and the entry of the token that was fed.
@@ -63,6 +98,13 @@ pub(super) struct StepRow<'a> {
 pub(super) struct Step {
     pub(super) logits: Vec<f32>,
     pub(super) entries: Vec<f32>,
+}
+
+impl Step {
+    /// The logits of each of so many rows.
+    pub(super) fn rows(&self, n_rows: usize) -> impl Iterator<Item = &[f32]> {
+        self.logits.chunks_exact((self.logits.len() / n_rows.max(1)).max(1))
+    }
 }
 
 impl Generator {
@@ -95,18 +137,28 @@ impl Generator {
         if let Some(id) = target_type_id.filter(|id| *id >= n_types) {
             return Err(Error::argument(format!("option target_type_id is {id}, the model has {n_types} token types")));
         }
-        let open = |graph: BuiltGraph, name: &str| {
-            // Each graph has a profile of its own.
+        // Each graph has a profile of its own.
+        let options_of = |name: &str| {
             let profile = options.profile.as_ref().map(|prefix| format!("{prefix}.{name}"));
-            let options = Options { profile, ..options.clone() };
-            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options)
+            Options { profile, ..options.clone() }
         };
+        let open = |graph: BuiltGraph, name: &str| {
+            Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options_of(name))
+        };
+        let guesses = options.draft_tokens > 0 && loaded.is_multiplied_as(Format::F32);
+        let draft = guesses.then(|| Draft {
+            loaded: Arc::clone(loaded),
+            path: path.to_owned(),
+            options: options_of("draft"),
+            session: OnceLock::new(),
+        });
         let layer_size = layer_size(architecture);
         Ok(Some(Self {
             source: open(loaded.build_source(), "source")?,
             source_queue: queue.beside(options),
             step: open(loaded.build_step(), "step")?,
             step_queue: queue.beside(options),
+            draft,
             start,
             end,
             attention_token,
@@ -139,6 +191,7 @@ impl Generator {
             let views = taken(&self.source, &row_inputs(&rows, &shapes));
             for text in &run.texts {
                 entries[text.index] = cache.take(text.n_tokens)?;
+                cache.hold(text.n_tokens);
             }
             let mut keep = |outputs: &[&[f32]]| {
                 for text in &run.texts {
@@ -157,35 +210,63 @@ impl Generator {
         Ok(entries)
     }
 
+    /// Whether words can be guessed.
+    pub(super) fn has_draft(&self) -> bool {
+        self.draft.as_ref().is_some_and(|draft| draft.session().is_some())
+    }
+
+    /// Hands out the parts of a token's entry: keys and values of all layers, with their places.
+    fn parts_of(&self, outputs: &[&[f32]], token: usize, mut put: impl FnMut(usize, &[f32])) -> Result<()> {
+        let value_size = self.layer_size - self.key_size;
+        for (layer, pair) in outputs.chunks_exact(2).enumerate() {
+            let begin = layer * self.layer_size;
+            for (output, begin, size) in [(pair[0], begin, self.key_size), (pair[1], begin + self.key_size, value_size)]
+            {
+                put(begin, output.get(token * size..(token + 1) * size).ok_or_else(|| short("a key or value"))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steps of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Steps<'a> {
+    pub(super) generator: &'a Generator,
+    pub(super) model: &'a Model,
+    pub(super) network: &'a NetworkLayout,
+    pub(super) caller: Caller<'a>,
+}
+
+impl Steps<'_> {
     /// Feeds a token to each row and asks for the next word.
     ///
     /// # Errors
     /// - [`Error::Runtime`].
-    pub(super) fn step(
-        &self,
-        model: &Model,
-        network: &NetworkLayout,
-        rows: &[StepRow<'_>],
-        cache: &Cache,
-        step: &mut Step,
-        caller: Caller<'_>,
-    ) -> Result<()> {
+    pub(super) fn step(&self, by: By, rows: &[StepRow<'_>], cache: &Cache, step: &mut Step) -> Result<()> {
+        let Self { generator, model, network, caller } = *self;
+        let draft = generator.draft.as_ref().filter(|_| by == By::Draft).and_then(Draft::session);
+        let session = draft.unwrap_or(&generator.step);
         let n_tokens = [rows.len() * TOKENS_OF_A_ROW];
         let offset = network.architecture().position_offset;
-        let input_ids: Vec<i64> = rows.iter().flat_map(|row| [row.previous, self.attention_token]).collect();
+        let input_ids: Vec<i64> = rows.iter().flat_map(|row| [row.previous, generator.attention_token]).collect();
         let positions = rows.iter().flat_map(|row| [row.position, row.position + 1]);
         let position_ids: Vec<i64> = positions.map(|position| (position + offset) as i64).collect();
-        let token_type_ids = vec![self.target_type_id; n_tokens[0]];
+        let token_type_ids = vec![generator.target_type_id; n_tokens[0]];
         let task_type_ids = vec![network.architecture().task_id as i64; n_tokens[0]];
         let predicting: Vec<i64> = (0..rows.len()).map(|row| (row * TOKENS_OF_A_ROW + 1) as i64).collect();
         let (mut seen, mut row_ends) = (Vec::new(), Vec::with_capacity(rows.len()));
-        for row in rows {
+        let cache_shape = cache.shape();
+        for (number, row) in rows.iter().enumerate() {
             seen.extend(row.entries.iter().flat_map(|part| part.iter()).map(|entry| *entry as i64));
+            // What is fed in this run lies behind the cache.
+            let followed = number.saturating_sub(row.n_followed)..number;
+            seen.extend(followed.map(|other| (cache_shape[0] + other * TOKENS_OF_A_ROW) as i64));
             row_ends.push(seen.len() as i64);
         }
-        let (n_rows, n_seen, cache_shape) = ([rows.len()], [seen.len()], cache.shape());
+        let (n_rows, n_seen) = ([rows.len()], [seen.len()]);
         let mut views = taken(
-            &self.step,
+            session,
             &[
                 ("input_ids", &n_tokens, &input_ids),
                 ("token_type_ids", &n_tokens, &token_type_ids),
@@ -202,30 +283,27 @@ impl Generator {
             step.logits.clear();
             step.logits.extend_from_slice(logits);
             step.entries.clear();
-            step.entries.resize(rows.len() * self.entry_size, 0.0);
-            for (row, entry) in step.entries.chunks_exact_mut(self.entry_size).enumerate() {
-                self.parts_of(written, row * TOKENS_OF_A_ROW, |begin, part| {
+            step.entries.resize(rows.len() * generator.entry_size, 0.0);
+            for (row, entry) in step.entries.chunks_exact_mut(generator.entry_size).enumerate() {
+                generator.parts_of(written, row * TOKENS_OF_A_ROW, |begin, part| {
                     entry[begin..begin + part.len()].copy_from_slice(part);
                 })?;
             }
             Ok(())
         };
-        self.step_queue.scheduler.alone(caller, || model.timed(|| self.step.run_reading(&views, &mut keep)))?;
-        model.counters.n_new_tokens.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        Ok(())
+        generator.step_queue.scheduler.alone(caller, || model.timed(|| session.run_reading(&views, &mut keep)))
     }
 
-    /// Hands out the parts of a token's entry: keys and values of all layers, with their places.
-    fn parts_of(&self, outputs: &[&[f32]], token: usize, mut put: impl FnMut(usize, &[f32])) -> Result<()> {
-        let value_size = self.layer_size - self.key_size;
-        for (layer, pair) in outputs.chunks_exact(2).enumerate() {
-            let begin = layer * self.layer_size;
-            for (output, begin, size) in [(pair[0], begin, self.key_size), (pair[1], begin + self.key_size, value_size)]
-            {
-                put(begin, output.get(token * size..(token + 1) * size).ok_or_else(|| short("a key or value"))?);
-            }
+    /// Keeps what the rows of a step were fed; the entry of each, which no text holds yet.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(super) fn keep(&self, step: &Step, n_rows: usize, cache: &mut Cache) -> Result<Vec<usize>> {
+        let entries = cache.take(n_rows)?;
+        for (entry, numbers) in entries.iter().zip(step.entries.chunks_exact(self.generator.entry_size)) {
+            cache.write(*entry, 0, numbers);
         }
-        Ok(())
+        Ok(entries)
     }
 }
 

@@ -16,6 +16,7 @@ mod findings;
 mod forward;
 mod generate;
 mod generator;
+mod guess;
 mod infer;
 mod network;
 mod open;
@@ -73,6 +74,8 @@ struct Counters {
     n_padding_tokens: AtomicU64,
     run_time_ns: AtomicU64,
     n_new_tokens: AtomicU64,
+    n_draft_tokens: AtomicU64,
+    n_accepted_tokens: AtomicU64,
     n_joined_texts: AtomicU64,
     cache: Arc<Gauge>,
 }
@@ -253,6 +256,8 @@ impl Model {
             peak_queued: self.queue.line.most() as u64,
             cache_bytes: self.counters.cache.now(),
             peak_cache_bytes: self.counters.cache.most(),
+            n_draft_tokens: get(&self.counters.n_draft_tokens),
+            n_accepted_tokens: get(&self.counters.n_accepted_tokens),
         }
     }
 

@@ -96,6 +96,32 @@ impl Loaded {
         build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
     }
 
+    /// The graph of a step over weights of 8 bits, and these: what a step probably gives, at a quarter of what it reads.
+    ///
+    /// # Errors
+    /// - [`Error::OutOfMemory`].
+    pub(super) fn build_draft(&self) -> Result<(BuiltGraph, SharedWeights)> {
+        let is_converted = |info: &WeightInfo| {
+            info.format == Some(Format::F32) && (info.name.starts_with("layer.") || info.name == PACKED_WORDS)
+        };
+        let mut infos = self.infos.clone();
+        let places: Vec<usize> = (0..infos.len()).filter(|place| is_converted(&infos[*place])).collect();
+        let weights = &self.shared.weights().all;
+        let convert = |place: usize| weights[place].converted(Format::Int8);
+        let converted: Vec<Weight> = crate::parallel::map(places.clone(), convert)?.into_iter().flatten().collect();
+        for (place, weight) in places.into_iter().zip(&converted) {
+            infos[place] =
+                WeightInfo { shape: weight.shape.clone(), format: Some(Format::Int8), ..infos[place].clone() };
+        }
+        let graph = build_step(&self.architecture, &infos, WEIGHTS_FILE);
+        Ok((graph, SharedWeights::instead(Arc::clone(&self.shared), Weights { all: converted })?))
+    }
+
+    /// Whether layers are multiplied by this library in such a format.
+    pub(super) fn is_multiplied_as(&self, format: Format) -> bool {
+        self.infos.iter().any(|info| info.name.starts_with("layer.") && info.format == Some(format))
+    }
+
     /// Whether layers and products are those of this library.
     pub(super) fn is_packed(&self) -> bool {
         self.infos.iter().any(|info| info.format.is_some())

@@ -47,11 +47,35 @@ impl<'a> Writing<'a> {
 
     /// The rows of the next step.
     pub(super) fn rows(&self) -> impl Iterator<Item = StepRow<'_>> {
-        self.search.live().map(|hypothesis| StepRow {
+        self.rows_of(&self.search)
+    }
+
+    /// The same, of a search that may be ahead.
+    pub(super) fn rows_of<'s>(&'s self, search: &'s Search<'a>) -> impl Iterator<Item = StepRow<'s>> {
+        search.live().map(|hypothesis| StepRow {
             previous: hypothesis.tokens.last().copied().unwrap_or(self.source.start),
             position: self.source.first_position + hypothesis.tokens.len(),
             entries: [&self.source.entries, &hypothesis.entries],
+            n_followed: 0,
         })
+    }
+
+    /// The rows of the next step, of a text with one, and of so many steps after it as if `guessed` were written.
+    pub(super) fn rows_with(&self, guessed: &[i64]) -> impl Iterator<Item = StepRow<'_>> {
+        let guesses = guessed.iter().enumerate();
+        self.rows().flat_map(move |row| {
+            let next = guesses.clone().map(move |(number, word)| StepRow {
+                previous: *word,
+                position: row.position + 1 + number,
+                entries: row.entries,
+                n_followed: 1 + number,
+            });
+            std::iter::once(row).chain(next)
+        })
+    }
+
+    pub(super) fn search(&self) -> &Search<'a> {
+        &self.search
     }
 
     /// Takes what a step gave for the rows; gives back the entries that nothing sees any more.

@@ -83,7 +83,7 @@ impl HeldSession {
         let refused = |e: ort::Error| runtime_error("ONNX Runtime does not take the weights", e);
         let memory =
             MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).map_err(refused)?;
-        for weight in shared.weights.all.iter().filter(|weight| names.contains(&weight.name)) {
+        for weight in names.iter().filter_map(|name| shared.find(name)) {
             // SAFETY: builder and value are dropped in this function, and the session is kept beside the weights and
             // dropped before them.
             let value = unsafe { value(weight, &memory) }.map_err(refused)?;

@@ -31,13 +31,15 @@ use initializers::HeldSession;
 use crate::error::{Error, Result, Source};
 use crate::options::{Arena, Options, Provider, Spinning};
 use crate::tensor::{Tensor, TensorDataRef, TensorInfo, TensorView};
-use crate::weights::Weights;
+use crate::weights::{Weight, Weights};
 
 /// Weights, and what the runtime made of them for its products, for all sessions of one network.
 #[derive(Debug)]
 pub(crate) struct SharedWeights {
     prepacked: PrepackedWeights,
     weights: Arc<Weights>,
+    /// Those that are used where there is no other of their name.
+    others: Option<Arc<SharedWeights>>,
 }
 
 impl SharedWeights {
@@ -45,7 +47,21 @@ impl SharedWeights {
     /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
     pub(crate) fn new(weights: Weights) -> Result<Self> {
         runtime::environment()?;
-        Ok(Self { prepacked: PrepackedWeights::new(), weights: Arc::new(weights) })
+        Ok(Self { prepacked: PrepackedWeights::new(), weights: Arc::new(weights), others: None })
+    }
+
+    /// `weights` in the place of those that have their names in `others`.
+    ///
+    /// # Errors
+    /// - [`Error::RuntimeMissing`]: no usable ONNX Runtime.
+    pub(crate) fn instead(others: Arc<Self>, weights: Weights) -> Result<Self> {
+        Ok(Self { others: Some(others), ..Self::new(weights)? })
+    }
+
+    /// The weight of a name.
+    fn find(&self, name: &str) -> Option<&Weight> {
+        let own = self.weights.all.iter().find(|weight| weight.name == name);
+        own.or_else(|| self.others.as_ref().and_then(|others| others.find(name)))
     }
 
     pub(crate) fn weights(&self) -> &Weights {
