@@ -91,7 +91,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 ///   `target_type_id`: the type of the tokens that it writes: `auto` (default: 3, or the last that the model has), or a number
 /// - `draft_tokens`: of a generator whose weights are multiplied as f32, words that greedy search, or sampling of one sequence, has guessed ahead by a copy
 ///   of the weights in 8 bits (a quarter more memory, made by the first such call), and then checks in one run of the model: texts and
-///   scores are the same to the last bit, in about half the time where few texts are written together; 16 at most, default 6; 0 = none
+///   scores are the same to the last bit, in about half the time where few texts are written together; 16 at most, default 5; 0 = none
 /// - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
 ///   `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
 ///   for any model with `ernie_infer_tensors` only

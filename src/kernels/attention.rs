@@ -109,8 +109,10 @@ fn attend_head<const FUSED: bool>(head: Head<'_>) {
     head.attend::<FUSED>();
 }
 
-/// By how many entries keys are asked for before they are read.
-const AHEAD: usize = 8;
+/// Entries that are worked on at a time.
+const BLOCK: usize = 4;
+/// By how many blocks keys are asked for before they are read.
+const BLOCKS_AHEAD: usize = 2;
 
 /// One head of the two tokens of a row.
 struct Head<'a> {
@@ -135,12 +137,22 @@ impl Head<'_> {
         let (entries, n_entries) = (work.cache.row(row).unwrap_or_default(), work.cache.n_entries());
         weights_0.clear();
         weights_1.clear();
-        for (number, entry) in entries.iter().enumerate() {
+        weights_0.reserve(entries.len() + 1);
+        weights_1.reserve(entries.len() + 2);
+        let (blocks, rest) = entries.as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
             // Entries lie far apart: they are asked for some time before they are needed.
-            let ahead = entries.get(number + AHEAD).map_or(&[][..], |entry| work.entry(*entry, head, n_entries).0);
-            let (key, value) = work.entry(*entry, head, n_entries);
-            super::prefetch_all(ahead);
-            super::prefetch_all(value);
+            for entry in blocks.get(number + BLOCKS_AHEAD).into_iter().flatten() {
+                super::prefetch_all(work.entry(*entry, head, n_entries).0);
+            }
+            let block = block.map(|entry| work.entry(entry, head, n_entries));
+            block.iter().for_each(|(_, value)| super::prefetch_all(value));
+            let [dots_0, dots_1] = dots::<FUSED>([query_0, query_1], block.map(|(key, _)| key));
+            weights_0.extend_from_slice(&dots_0.map(|dot| dot * scale));
+            weights_1.extend_from_slice(&dots_1.map(|dot| dot * scale));
+        }
+        for entry in rest {
+            let (key, _) = work.entry(*entry, head, n_entries);
             weights_0.push(dot::<FUSED>(query_0, key) * scale);
             weights_1.push(dot::<FUSED>(query_1, key) * scale);
         }
@@ -151,10 +163,16 @@ impl Head<'_> {
         softmax::<FUSED>(weights_1);
         first.fill(0.0);
         second.fill(0.0);
-        for ((entry, weight_0), weight_1) in entries.iter().zip(&*weights_0).zip(&*weights_1) {
-            let (_, value) = work.entry(*entry, head, n_entries);
-            add::<FUSED>(first, *weight_0, value);
-            add::<FUSED>(second, *weight_1, value);
+        let weights = weights_0.as_chunks::<BLOCK>().0.iter().zip(weights_1.as_chunks::<BLOCK>().0);
+        for (block, (weights_0, weights_1)) in blocks.iter().zip(weights) {
+            let values = block.map(|entry| work.entry(entry, head, n_entries).1);
+            add_all::<FUSED>(first, *weights_0, values);
+            add_all::<FUSED>(second, *weights_1, values);
+        }
+        for (number, entry) in rest.iter().enumerate() {
+            let (number, (_, value)) = (blocks.len() * BLOCK + number, work.entry(*entry, head, n_entries));
+            add::<FUSED>(first, weights_0[number], value);
+            add::<FUSED>(second, weights_1[number], value);
         }
         let n_seen = entries.len();
         add::<FUSED>(first, weights_0[n_seen], value_0);
@@ -172,17 +190,59 @@ fn own(all: &[f32], row: usize, width: usize, begin: usize, len: usize) -> [&[f3
     })
 }
 
+/// Numbers that are summed side by side.
+const LANES: usize = 16;
+
+/// Products of two rows' numbers, summed in lanes, without what is behind the last full sixteen.
 #[inline(always)]
-fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+fn lane_sums<const FUSED: bool>(a: &[f32], b: &[f32]) -> [f32; LANES] {
     let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.iter().zip(b) {
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
         for lane in 0..LANES {
             sums[lane] = multiply_add::<FUSED>(a[lane], b[lane], sums[lane]);
         }
     }
-    a_rest.iter().zip(b_rest).fold(total(sums), |sum, (a, b)| multiply_add::<FUSED>(*a, *b, sum))
+    sums
+}
+
+/// Adds what is behind the last full sixteen.
+#[inline(always)]
+fn add_rest<const FUSED: bool>(sum: f32, a: &[f32], b: &[f32]) -> f32 {
+    let rest = a.as_chunks::<LANES>().1.iter().zip(b.as_chunks::<LANES>().1);
+    rest.fold(sum, |sum, (a, b)| multiply_add::<FUSED>(*a, *b, sum))
+}
+
+#[inline(always)]
+fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    add_rest::<FUSED>(total(lane_sums::<FUSED>(a, b)), a, b)
+}
+
+/// What [`dot`] gives for each query and key, to the last bit.
+#[inline(always)]
+fn dots<const FUSED: bool>(queries: [&[f32]; 2], keys: [&[f32]; BLOCK]) -> [[f32; BLOCK]; 2] {
+    let of = |number: usize| lane_sums::<FUSED>(queries[number / BLOCK], keys[number % BLOCK]);
+    let pairs = [[of(0), of(1)], [of(2), of(3)], [of(4), of(5)], [of(6), of(7)]];
+    let [first, second, third, fourth] = pairs.map(|[a, b]| halved::<8>(&a, &b));
+    let sums = halved::<2>(&halved::<4>(&first, &second), &halved::<4>(&third, &fourth));
+    let mut all = [[0.0; BLOCK]; 2];
+    for (number, dot) in all.as_flattened_mut().iter_mut().enumerate() {
+        let sum = sums[2 * number] + sums[2 * number + 1];
+        *dot = add_rest::<FUSED>(sum, queries[number / BLOCK], keys[number % BLOCK]);
+    }
+    all
+}
+
+/// Adds the second half of each group of `2 * HALF` numbers to the first: groups of `HALF`, those of `a` and then those of `b`.
+#[inline(always)]
+fn halved<const HALF: usize>(a: &[f32; LANES], b: &[f32; LANES]) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (place, sum) in sums.iter_mut().enumerate() {
+        let from = if place < LANES / 2 { a } else { b };
+        let place = place % (LANES / 2);
+        let first = place / HALF * 2 * HALF + place % HALF;
+        *sum = from[first] + from[first + HALF];
+    }
+    sums
 }
 
 #[inline(always)]
@@ -192,143 +252,19 @@ fn add<const FUSED: bool>(sum: &mut [f32], weight: f32, values: &[f32]) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::testing::numbers;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn attend_all(set: InstructionSet, work: &CachedAttention<'_>) -> Vec<f32> {
-        let mut mixed = vec![f32::NAN; work.values.len()];
-        for part in 0..work.cache.row_ends.len() * work.n_heads {
-            // SAFETY: one thread.
-            unsafe { work.run_part(set, part, Shared::new(&mut mixed)) };
+/// The same with several, one after another.
+#[inline(always)]
+fn add_all<const FUSED: bool>(sum: &mut [f32], weights: [f32; BLOCK], values: [&[f32]; BLOCK]) {
+    let n = sum.len();
+    let values = values.map(|values| &values[..n]);
+    for (place, sum) in sum.iter_mut().enumerate() {
+        let mut all = *sum;
+        for number in 0..BLOCK {
+            all = multiply_add::<FUSED>(weights[number], values[number][place], all);
         }
-        mixed
-    }
-
-    /// The definition, in double precision.
-    fn naive(work: &CachedAttention<'_>) -> Vec<f64> {
-        let mut all = Vec::new();
-        let mut begin = 0;
-        for (row, end) in work.cache.row_ends.iter().enumerate() {
-            let entries = &work.cache.entries[begin..*end as usize];
-            begin = *end as usize;
-            for token in 0..2 {
-                for head in 0..work.n_heads {
-                    let mut seen: Vec<(&[f32], &[f32])> =
-                        entries.iter().map(|entry| work.entry(*entry, head, work.cache.n_entries())).collect();
-                    for own in 0..=token {
-                        let key = (row * 2 + own) * work.key_width() + head * work.query_head_size;
-                        let value = (row * 2 + own) * work.value_width() + head * work.value_head_size;
-                        let key = &work.keys[key..key + work.query_head_size];
-                        seen.push((key, &work.values[value..value + work.value_head_size]));
-                    }
-                    let query = (row * 2 + token) * work.key_width() + head * work.query_head_size;
-                    let query = &work.queries[query..query + work.query_head_size];
-                    let score = |key: &[f32]| {
-                        let dot: f64 = query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-                        (dot / (work.query_head_size as f64).sqrt()).exp()
-                    };
-                    let weights: Vec<f64> = seen.iter().map(|(key, _)| score(key)).collect();
-                    let sum: f64 = weights.iter().sum();
-                    for at in 0..work.value_head_size {
-                        all.push(weights.iter().zip(&seen).map(|(w, (_, value))| w / sum * f64::from(value[at])).sum());
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(80))]
-        #[test]
-        fn tokens_see_their_entries_and_what_is_before_them(
-            n_heads in 1_usize..4, query_head_size in 1_usize..40, value_head_size in 1_usize..40,
-            rows in proptest::collection::vec(proptest::collection::vec(0_i64..9, 0..12), 1..5),
-        ) {
-            let (key_width, value_width) = (n_heads * query_head_size, n_heads * value_head_size);
-            let (layer_begin, entry_size) = (3, 3 + key_width + value_width + 2);
-            let n_rows = rows.len();
-            let cache = numbers(9 * entry_size, 1);
-            let (queries, keys, values) =
-                (numbers(n_rows * 2 * key_width, 2), numbers(n_rows * 2 * key_width, 3), numbers(n_rows * 2 * value_width, 4));
-            let entries: Vec<i64> = rows.concat();
-            let row_ends: Vec<i64> = (1..=n_rows).map(|n| rows[..n].iter().map(Vec::len).sum::<usize>() as i64).collect();
-            let work = CachedAttention {
-                n_heads, query_head_size, value_head_size, queries: &queries, keys: &keys, values: &values,
-                cache: Cache { numbers: &cache, entry_size, layer_begin, entries: &entries, row_ends: &row_ends },
-            };
-            prop_assert!(work.cache.fits(n_rows * 2, key_width + value_width));
-            let wanted = naive(&work);
-            // The naive order is token, head; that of the output too.
-            for set in InstructionSet::all() {
-                let output = attend_all(set, &work);
-                for (at, (given, wanted)) in output.iter().zip(&wanted).enumerate() {
-                    prop_assert!((f64::from(*given) - wanted).abs() < 1e-5, "{set:?} {at}: {given}, not {wanted}");
-                }
-                // The first row alone gives the same bits.
-                let alone = CachedAttention {
-                    queries: &queries[..2 * key_width], keys: &keys[..2 * key_width], values: &values[..2 * value_width],
-                    cache: Cache { entries: &rows[0], row_ends: &row_ends[..1], ..work.cache }, ..work
-                };
-                prop_assert_eq!(&attend_all(set, &alone)[..], &output[..2 * value_width]);
-            }
-        }
-
-        #[test]
-        fn tokens_of_the_run_are_seen_as_if_they_were_in_the_cache(
-            n_heads in 1_usize..4, query_head_size in 1_usize..40, value_head_size in 1_usize..40,
-            n_seen in 0_usize..9, n_rows in 1_usize..6,
-        ) {
-            let (key_width, value_width) = (n_heads * query_head_size, n_heads * value_head_size);
-            let (layer_begin, entry_size) = (2, 2 + key_width + value_width);
-            let cache = numbers(9 * entry_size, 1);
-            let (queries, keys, values) =
-                (numbers(n_rows * 2 * key_width, 2), numbers(n_rows * 2 * key_width, 3), numbers(n_rows * 2 * value_width, 4));
-            // Each row sees some entries, and the first token of all rows before it.
-            let (mut entries, mut row_ends) = (Vec::new(), Vec::new());
-            for row in 0..n_rows {
-                entries.extend((0..n_seen as i64).chain((0..row).map(|before| 9 + 2 * before as i64)));
-                row_ends.push(entries.len() as i64);
-            }
-            let sizes = CachedAttention {
-                n_heads, query_head_size, value_head_size, queries: &queries, keys: &keys, values: &values,
-                cache: Cache { numbers: &cache, entry_size, layer_begin, entries: &entries, row_ends: &row_ends },
-            };
-            prop_assert!(sizes.cache.fits(n_rows * 2, key_width + value_width));
-            for set in InstructionSet::all() {
-                let together = attend_all(set, &sizes);
-                let mut grown = cache.clone();
-                for row in 0..n_rows {
-                    let tokens = |all: &'_ [f32], width: usize| all[row * 2 * width..(row + 1) * 2 * width].to_vec();
-                    let (queries, keys, values) = (tokens(&queries, key_width), tokens(&keys, key_width), tokens(&values, value_width));
-                    let entries: Vec<i64> = (0..n_seen as i64).chain(9..9 + row as i64).collect();
-                    let alone = CachedAttention {
-                        queries: &queries, keys: &keys, values: &values,
-                        cache: Cache { numbers: &grown, entries: &entries, row_ends: &[entries.len() as i64], ..sizes.cache }, ..sizes
-                    };
-                    prop_assert_eq!(&attend_all(set, &alone)[..], &together[row * 2 * value_width..(row + 1) * 2 * value_width]);
-                    grown.extend([0.0; 2]);
-                    grown.extend(&keys[..key_width]);
-                    grown.extend(&values[..value_width]);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn entries_that_do_not_exist_are_refused() {
-        let cache = Cache { numbers: &[0.0; 8], entry_size: 4, layer_begin: 0, entries: &[0, 1], row_ends: &[2] };
-        assert!(cache.fits(2, 4) && !cache.fits(4, 4) && !cache.fits(2, 5));
-        // Two are in the cache, two are the tokens of the run.
-        assert!(
-            Cache { entries: &[0, 3], ..cache }.fits(2, 4)
-                && !Cache { entries: &[0, 4], ..cache }.fits(2, 4)
-                && !Cache { entries: &[-1], row_ends: &[1], ..cache }.fits(2, 4)
-        );
-        assert!(!Cache { row_ends: &[3], ..cache }.fits(2, 4) && !Cache { layer_begin: 1, ..cache }.fits(2, 4));
-        assert!(!Cache { row_ends: &[1, 0], ..cache }.fits(4, 4));
+        *sum = all;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,7 @@ pub struct Options {
     pub target_type_id: Option<usize>,
     /// Of a generator whose weights are multiplied as `f32`: words that greedy search, or sampling of one sequence, has guessed ahead by a copy of the weights in
     /// 8 bits, which the first such call makes. The model itself checks them: texts and scores are the same. Key `draft_tokens`, 16 at
-    /// most, default 6; 0 = none, and no copy.
+    /// most, default 5; 0 = none, and no copy.
     pub draft_tokens: usize,
     /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
     pub task: Option<Task>,
@@ -143,7 +143,7 @@ impl Default for Options {
             mask_token: None,
             attention_token: None,
             target_type_id: None,
-            draft_tokens: 6,
+            draft_tokens: 5,
             task: None,
             problem: None,
             weights: None,

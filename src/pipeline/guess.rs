@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::generate::search::Search;
 
-/// Rows of a run at most, those of guesses included: beyond them products take longer than reading weights does.
-const MOST_ROWS: usize = 12;
+/// Rows of a run at most, those of guesses included, of two tokens each, unless more are asked for: with more, products take longer than
+/// reading the weights does.
+const MOST_ROWS: usize = 6;
 /// Steps without guesses after some that were all wrong.
 const PAUSE: usize = 16;
 
@@ -45,7 +46,8 @@ impl Guessing {
             self.n_paused -= 1;
             return 0;
         }
-        self.n_ahead.min((MOST_ROWS / n_rows.max(1)).saturating_sub(1))
+        let most_rows = MOST_ROWS.max(self.most + 1);
+        self.n_ahead.min((most_rows / n_rows.max(1)).saturating_sub(1))
     }
 
     /// Takes how many words of a text were guessed, and how many were right.
@@ -146,7 +148,8 @@ mod tests {
     #[test]
     fn guesses_follow_how_often_they_are_right() {
         let mut guessing = Guessing::new(6);
-        assert_eq!((guessing.n_words(1), guessing.n_words(3), guessing.n_words(12)), (6, 3, 0));
+        assert_eq!((guessing.n_words(1), guessing.n_words(2), guessing.n_words(6)), (6, 2, 0));
+        assert_eq!((Guessing::new(2).n_words(1), Guessing::new(2).n_words(2), Guessing::new(2).n_words(3)), (2, 2, 1));
         guessing.learn(6, 1);
         assert_eq!(guessing.n_words(1), 4);
         guessing.learn(4, 4);
