@@ -1016,7 +1016,7 @@ typedef struct ernie_model_statistics {
      */
     uint32_t reserved;
     /*
-     Runs of the graph.
+     Runs of the graph, also of the copy that guesses words ahead.
      */
     uint64_t n_runs;
     /*
@@ -1060,7 +1060,7 @@ typedef struct ernie_model_statistics {
      */
     uint64_t peak_queued;
     /*
-     Tokens that were guessed ahead (option `draft_tokens`).
+     Tokens that were guessed ahead (option `draft_tokens`), without those that end a text.
      */
     uint64_t n_draft_tokens;
     /*
@@ -1106,7 +1106,7 @@ typedef struct ernie_generated {
 
 /*
  Takes a piece of the text of sequence `sequence` of input `input`: `len` bytes of UTF-8 at `text`, whole characters, which follow the
- pieces before them, valid during the call. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
+ pieces before them, valid during the call; in which order the sequences of a call get theirs is not said. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
  input, whose texts are the hypotheses as they stand), else to go on; to end the whole call, signal its `cancel`. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
  throw.
  */
@@ -1400,9 +1400,11 @@ void ernie_options_free(struct ernie_options *options);
    `none`: `[MASK]` in a text is text, which is the default of generators of paddle-ernie, as their reference has it
  - `attention_token`: of a generator, the token that asks for the next one: `auto` (default: `[ATTN]`, else `[MASK]`), or a token;
    `target_type_id`: the type of the tokens that it writes: `auto` (default: 3, or the last that the model has), or a number
- - `draft_tokens`: of a generator whose weights are multiplied as f32, words that greedy search, or sampling of one sequence, has guessed ahead by a copy
-   of the weights in 8 bits (a quarter more memory, made by the first such call), and then checks in one run of the model: texts and
-   scores are the same to the last bit, in about half the time where few texts are written together; 16 at most, default 5; 0 = none
+ - `draft_tokens`: of a generator on the processor whose weights are multiplied as f32, words that greedy search, or sampling of one sequence, has
+   guessed ahead by a copy of the weights in 8 bits (a quarter more memory, made by the first such call, shared by models of the same files), and
+   then checks in one run of the model: texts and scores are the same to the last bit, in about half the time where most guesses are
+   right; fewer are guessed where they are not, or where more texts are written together (with 5 none beyond 3 texts), within `max_rows` and `max_batch_tokens`.
+   16 at most, default 5; 0 = none. Where there is no memory for the copy the log warns, and none are guessed
  - `task`: `auto` (default), `encoder`, `sequence_classification`, `token_classification`, `question_answering`,
    `masked_lm`, `information_extraction`, `multiple_choice`, `dual_encoder`, `cross_encoder`, `generation`, or `tensors`
    for any model with `ernie_infer_tensors` only

@@ -25,7 +25,7 @@ pub const ERNIE_SOURCE_PADDING_NONE: u32 = 0;
 pub const ERNIE_SOURCE_PADDING_REFERENCE: u32 = 1;
 
 /// Takes a piece of the text of sequence `sequence` of input `input`: `len` bytes of UTF-8 at `text`, whole characters, which follow the
-/// pieces before them, valid during the call. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
+/// pieces before them, valid during the call; in which order the sequences of a call get theirs is not said. Returns 0 to end that sequence there (`ERNIE_FINISH_STOPPED`; with beam search all of its
 /// input, whose texts are the hypotheses as they stand), else to go on; to end the whole call, signal its `cancel`. Called by the thread that called `ernie_generate`; may call other functions, on the same model too; must not
 /// throw.
 pub type ernie_text_fn = Option<

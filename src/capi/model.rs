@@ -66,7 +66,7 @@ pub struct ernie_model_statistics {
     pub struct_size: u32,
     /// Always 0.
     pub reserved: u32,
-    /// Runs of the graph.
+    /// Runs of the graph, also of the copy that guesses words ahead.
     pub n_runs: u64,
     /// Texts that went through it.
     pub n_texts: u64,
@@ -88,7 +88,7 @@ pub struct ernie_model_statistics {
     pub n_queued: u64,
     /// The most that there were at a time.
     pub peak_queued: u64,
-    /// Tokens that were guessed ahead (option `draft_tokens`).
+    /// Tokens that were guessed ahead (option `draft_tokens`), without those that end a text.
     pub n_draft_tokens: u64,
     /// Those of them that the model wrote too.
     pub n_accepted_tokens: u64,

@@ -260,7 +260,7 @@ unsafe fn finish_rows<const FUSED: bool>(
     }
     // All rows at once: what the function needs stays in registers.
     if let Some(activation) = product.activation {
-        activate::<FUSED>(activation, sums.as_flattened_mut());
+        activate::<FUSED>(activation, product.matrix.format != Format::F32, sums.as_flattened_mut());
     }
     for (number, sums) in sums.iter().enumerate() {
         let row = first_row + number;

@@ -82,9 +82,9 @@ pub struct Options {
     /// Of a generator: the type of tokens that it writes. Key `target_type_id`: a number, default `auto`: 3, or the last that
     /// the model has.
     pub target_type_id: Option<usize>,
-    /// Of a generator whose weights are multiplied as `f32`: words that greedy search, or sampling of one sequence, has guessed ahead by a copy of the weights in
-    /// 8 bits, which the first such call makes. The model itself checks them: texts and scores are the same. Key `draft_tokens`, 16 at
-    /// most, default 5; 0 = none, and no copy.
+    /// Of a generator on the processor whose weights are multiplied as `f32`: words that greedy search, or sampling of one sequence, has guessed ahead by a
+    /// copy of the weights in 8 bits, which the first such call makes and models of the same files share. The model itself checks them: texts
+    /// and scores are the same. Key `draft_tokens`, 16 at most, default 5; 0 = none, and no copy.
     pub draft_tokens: usize,
     /// The task, where the directory does not tell it or is overruled. Key `task`, default `auto`.
     pub task: Option<Task>,

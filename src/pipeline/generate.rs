@@ -208,7 +208,7 @@ impl<'a> Group<'a> {
             cache: Cache::new(generator.entry_size, Arc::clone(&model.counters.cache)),
             texts: Vec::new(),
             step: Step::default(),
-            guessing: Guessing::new(model.options.draft_tokens),
+            guessing: Guessing::new(&model.options),
         })
     }
 
@@ -242,7 +242,8 @@ impl<'a> Group<'a> {
     fn write(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<(usize, Vec<Generated>)>> {
         let Self { model, network, generator, call, n_runs, .. } = *self;
         let steps = Steps { generator, model, network, caller: call.caller(n_runs) };
-        let guessed = steps.guess(&self.texts, &mut self.guessing, &mut self.cache, &mut self.step)?;
+        let guessed = steps.guess(call, &self.texts, &mut self.guessing, &mut self.cache, &mut self.step)?;
+        call.check_cancelled()?;
         let with_guesses = self.texts.iter().zip(&guessed);
         let rows: Vec<StepRow<'_>> = with_guesses.flat_map(|(writing, words)| writing.rows_with(words)).collect();
         let n_rows = rows.len();
@@ -270,7 +271,9 @@ impl<'a> Group<'a> {
                 n_right += 1;
                 call.check_cancelled()?;
             }
-            self.guessing.learn(guessed.len(), n_right);
+            // Where a text ends for another reason, the guesses behind it were not wrong.
+            let n_judged = if writing.is_done() { n_right } else { guessed.len() };
+            self.guessing.learn(n_judged, n_right);
             model.counters.n_accepted_tokens.fetch_add(n_right as u64, Ordering::Relaxed);
             self.cache.discard(entries[rest].iter().copied());
             if writing.is_done() {

@@ -1,8 +1,9 @@
 //! A generator's graphs: sources and steps, over keys and values that stay where they are.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 
+use super::guess::Draft;
 use super::network::Loaded;
 use super::packed::{RowShapes, row_inputs, taken};
 use super::queue::Queue;
@@ -32,7 +33,7 @@ pub(super) struct Generator {
     step: Session,
     step_queue: Queue,
     /// None where no words are guessed.
-    draft: Option<Draft>,
+    pub(super) draft: Option<Draft>,
     /// What is fed before the first word.
     pub(super) start: i64,
     /// What ends a text.
@@ -50,35 +51,13 @@ pub(super) struct Generator {
     key_size: usize,
 }
 
-/// Steps over weights of 8 bits, whose words are guesses; made by the first call that guesses.
-#[derive(Debug)]
-struct Draft {
-    loaded: Arc<Loaded>,
-    path: PathBuf,
-    options: Options,
-    session: OnceLock<Option<Session>>,
-}
-
-impl Draft {
-    /// `None` where it cannot be made, which is no reason to write nothing.
-    fn session(&self) -> Option<&Session> {
-        let made = self.session.get_or_init(|| {
-            let made = self.loaded.build_draft().and_then(|(graph, weights)| {
-                Session::open_built(&graph.model, &graph.weights, Arc::new(weights), &self.path, &self.options)
-            });
-            made.inspect_err(|e| log::warn!("{}: words are not guessed: {}", self.path.display(), e.report())).ok()
-        });
-        made.as_ref()
-    }
-}
-
 /// Who computes a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By<'a> {
     /// The network.
     Network,
-    /// Its copy of 8 bits.
-    Draft,
+    /// A copy of it in 8 bits.
+    Draft(&'a Session),
 }
 
 /// A row of a step.
@@ -146,12 +125,7 @@ impl Generator {
             Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, &options_of(name))
         };
         let guesses = options.draft_tokens > 0 && loaded.is_multiplied_as(Format::F32);
-        let draft = guesses.then(|| Draft {
-            loaded: Arc::clone(loaded),
-            path: path.to_owned(),
-            options: options_of("draft"),
-            session: OnceLock::new(),
-        });
+        let draft = guesses.then(|| Draft::new(Arc::clone(loaded), path.to_owned(), options_of("draft")));
         let layer_size = layer_size(architecture);
         Ok(Some(Self {
             source: open(loaded.build_source(), "source")?,
@@ -210,11 +184,6 @@ impl Generator {
         Ok(entries)
     }
 
-    /// Whether words can be guessed.
-    pub(super) fn has_draft(&self) -> bool {
-        self.draft.as_ref().is_some_and(|draft| draft.session().is_some())
-    }
-
     /// Hands out the parts of a token's entry: keys and values of all layers, with their places.
     fn parts_of(&self, outputs: &[&[f32]], token: usize, mut put: impl FnMut(usize, &[f32])) -> Result<()> {
         let value_size = self.layer_size - self.key_size;
@@ -245,8 +214,10 @@ impl Steps<'_> {
     /// - [`Error::Runtime`].
     pub(super) fn step(&self, by: By, rows: &[StepRow<'_>], cache: &Cache, step: &mut Step) -> Result<()> {
         let Self { generator, model, network, caller } = *self;
-        let draft = generator.draft.as_ref().filter(|_| by == By::Draft).and_then(Draft::session);
-        let session = draft.unwrap_or(&generator.step);
+        let session = match by {
+            By::Network => &generator.step,
+            By::Draft(session) => session,
+        };
         let n_tokens = [rows.len() * TOKENS_OF_A_ROW];
         let offset = network.architecture().position_offset;
         let input_ids: Vec<i64> = rows.iter().flat_map(|row| [row.previous, generator.attention_token]).collect();

@@ -7,47 +7,113 @@
 //!
 //! Only texts with one hypothesis guess: the rows of beams and of several sequences are used well already.
 
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use super::call::Call;
 use super::generator::{By, Step, StepRow, Steps};
+use super::network::Loaded;
 use super::writing::Writing;
 use crate::error::{Error, Result};
 use crate::generate::cache::Cache;
 use crate::generate::search::Search;
+use crate::options::Options;
+use crate::session::Session;
 
 /// Rows of a run at most, those of guesses included, of two tokens each, unless more are asked for: with more, products take longer than
 /// reading the weights does.
 const MOST_ROWS: usize = 6;
-/// Steps without guesses after some that were all wrong.
+/// Words that are guessed at first.
+const FIRST: usize = 2;
+/// What guessing a word costs, as a part of what writing one without guesses does.
+const COST: f32 = 0.4;
+/// Steps without guesses after they did not pay; twice as many each time.
 const PAUSE: usize = 16;
 
-/// How many words are worth guessing.
+/// Steps over weights of 8 bits, made by the first call that guesses.
+#[derive(Debug)]
+pub(super) struct Draft {
+    loaded: Arc<Loaded>,
+    path: PathBuf,
+    options: Options,
+    /// None where it could not be made.
+    session: OnceLock<Option<Session>>,
+    /// Held by who makes it.
+    making: Mutex<()>,
+    /// It gives no words.
+    is_broken: AtomicBool,
+}
+
+impl Draft {
+    pub(super) fn new(loaded: Arc<Loaded>, path: PathBuf, options: Options) -> Self {
+        Self {
+            loaded,
+            path,
+            options,
+            session: OnceLock::new(),
+            making: Mutex::new(()),
+            is_broken: AtomicBool::new(false),
+        }
+    }
+
+    /// None where it cannot be made, which is no reason to write nothing, while another thread makes it, and when the call is cancelled.
+    fn session(&self, call: &Call) -> Option<&Session> {
+        if self.session.get().is_none() {
+            let _making = self.making.try_lock().ok()?;
+            if self.session.get().is_none() {
+                let made = self.make(call);
+                if matches!(made, Err(Error::Cancelled)) {
+                    return None;
+                }
+                let made = made.inspect_err(|e| self.warn("words are not guessed", e));
+                self.session.set(made.ok()).ok()?;
+            }
+        }
+        self.session.get()?.as_ref().filter(|_| !self.is_broken.load(Ordering::Relaxed))
+    }
+
+    fn make(&self, call: &Call) -> Result<Session> {
+        let (graph, weights) = self.loaded.build_draft(|| call.check_cancelled())?;
+        Session::open_built(&graph.model, &graph.weights, weights, &self.path, &self.options)
+    }
+
+    fn warn(&self, what: &str, error: &Error) {
+        log::warn!("{}: {what}: {}", self.path.display(), error.report());
+    }
+}
+
+/// How many words are worth guessing in a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guessing {
-    /// At most.
+    /// Words, and rows, at most.
     most: usize,
+    most_rows: usize,
     /// With the next step.
     n_ahead: usize,
-    /// Steps until guesses are tried again.
+    /// Words that guesses saved lately, less what they cost.
+    gain: f32,
+    /// Steps until guesses are tried again, and how many it will be the next time.
     n_paused: usize,
-    /// Steps in a row whose first guess was wrong.
-    n_wrong: usize,
+    next_pause: usize,
 }
 
 impl Guessing {
-    /// So many words at most; 0 = none.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, n_ahead: most, n_paused: 0, n_wrong: 0 }
+    /// As many words as the options say.
+    pub(super) fn new(options: &Options) -> Self {
+        let most = options.draft_tokens;
+        let n_tokens = 2 * MOST_ROWS.max(most + 1);
+        let most_rows = options.max_rows.min(options.max_batch_tokens.min(n_tokens) / 2);
+        Self { most, most_rows, n_ahead: FIRST.min(most), gain: 0.0, n_paused: 0, next_pause: PAUSE }
     }
 
     /// Words to guess for each of so many rows.
-    pub(super) fn n_words(&mut self, n_rows: usize) -> usize {
+    fn n_words(&mut self, n_rows: usize) -> usize {
         if self.n_paused > 0 {
             self.n_paused -= 1;
             return 0;
         }
-        let most_rows = MOST_ROWS.max(self.most + 1);
-        self.n_ahead.min((most_rows / n_rows.max(1)).saturating_sub(1))
+        self.n_ahead.min((self.most_rows / n_rows.max(1)).saturating_sub(1))
     }
 
     /// Takes how many words of a text were guessed, and how many were right.
@@ -56,15 +122,12 @@ impl Guessing {
             return;
         }
         self.n_ahead = if n_right == n_guessed { self.n_ahead + 1 } else { (self.n_ahead + n_right).div_ceil(2) };
-        self.n_ahead = self.n_ahead.clamp(self.most.min(1), self.most);
-        self.n_wrong = if n_right == 0 { self.n_wrong + 1 } else { 0 };
-        if self.n_wrong > 2 {
-            self.n_paused = PAUSE;
+        self.n_ahead = self.n_ahead.clamp(1, self.most);
+        self.gain = 0.9 * self.gain + n_right as f32 - COST * n_guessed as f32;
+        if self.gain < -1.0 {
+            (self.n_ahead, self.gain) = (1, 0.0);
+            (self.n_paused, self.next_pause) = (self.next_pause, 2 * self.next_pause);
         }
-    }
-
-    fn end(&mut self) {
-        *self = Self::new(0);
     }
 }
 
@@ -76,6 +139,7 @@ impl Steps<'_> {
     /// - [`Error::Cancelled`], [`Error::Busy`].
     pub(super) fn guess(
         &self,
+        call: &Call,
         texts: &[Writing<'_>],
         guessing: &mut Guessing,
         cache: &mut Cache,
@@ -83,29 +147,29 @@ impl Steps<'_> {
     ) -> Result<Vec<Vec<i64>>> {
         let mut guessed = vec![Vec::new(); texts.len()];
         let mut ahead: Vec<Option<Search<'_>>> = texts.iter().map(|writing| writing.search().ahead()).collect();
-        let n_words = guessing.n_words(texts.iter().map(|writing| writing.rows().count()).sum());
         // The last word that a text may have is not fed.
-        let n_left = ahead.iter().flatten().map(Search::n_left).max().unwrap_or(0);
-        let n_words = n_words.min(n_left.saturating_sub(1));
-        if n_words == 0 || !self.generator.has_draft() {
+        let n_left = ahead.iter().flatten().map(Search::n_left).max().unwrap_or(0).saturating_sub(1);
+        let Some(draft) = self.generator.draft.as_ref().filter(|_| n_left > 0) else { return Ok(guessed) };
+        let n_words = guessing.n_words(texts.iter().map(|writing| writing.rows().count()).sum()).min(n_left);
+        if n_words == 0 {
             return Ok(guessed);
         }
+        let Some(session) = draft.session(call) else { return Ok(guessed) };
         let mut taken = Vec::new();
         for _ in 0..n_words {
-            let entries = match self.guess_one(texts, &mut ahead, cache, step) {
-                Ok(entries) if entries.is_empty() => break,
-                Ok(entries) => entries,
+            match self.guess_one(session, texts, &mut ahead, cache, step, &mut taken) {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error @ (Error::Cancelled | Error::Busy { .. })) => {
                     cache.discard(taken);
                     return Err(error);
                 }
                 Err(error) => {
-                    log::warn!("words are not guessed any more: {}", error.report());
-                    guessing.end();
+                    draft.is_broken.store(true, Ordering::Relaxed);
+                    draft.warn("words are not guessed any more", &error);
                     break;
                 }
-            };
-            taken.extend(entries);
+            }
             for (words, search) in guessed.iter_mut().zip(&ahead) {
                 let live = search.as_ref().filter(|search| !search.is_done());
                 words.extend(live.and_then(Search::last_word));
@@ -117,27 +181,30 @@ impl Steps<'_> {
         Ok(guessed)
     }
 
-    /// One word more of each text that goes on; gives the entries of what was fed, none where no text goes on.
+    /// One word more of each text that goes on, whose entries are added to those `taken`; `false` where no text goes on.
     fn guess_one(
         &self,
+        session: &Session,
         texts: &[Writing<'_>],
         ahead: &mut [Option<Search<'_>>],
         cache: &mut Cache,
         step: &mut Step,
-    ) -> Result<Vec<usize>> {
+        taken: &mut Vec<usize>,
+    ) -> Result<bool> {
         let going_on = texts.iter().zip(&*ahead).filter_map(|(writing, search)| Some((writing, search.as_ref()?)));
         let rows: Vec<StepRow<'_>> = going_on.flat_map(|(writing, search)| writing.rows_of(search)).collect();
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
         let n_rows = rows.len();
-        self.step(By::Draft, &rows, cache, step)?;
+        if n_rows == 0 {
+            return Ok(false);
+        }
+        self.step(By::Draft(session), &rows, cache, step)?;
         let entries = self.keep(step, n_rows, cache)?;
+        taken.extend_from_slice(&entries);
         let live = ahead.iter_mut().flatten().filter(|search| !search.is_done());
         for ((search, entry), logits) in live.zip(&entries).zip(step.rows(n_rows)) {
             search.advance(&[*entry], &[logits])?;
         }
-        Ok(entries)
+        Ok(true)
     }
 }
 
@@ -145,20 +212,38 @@ impl Steps<'_> {
 mod tests {
     use super::*;
 
+    fn guessing(draft_tokens: usize, max_rows: usize) -> Guessing {
+        Guessing::new(&Options { draft_tokens, max_rows, ..Options::default() })
+    }
+
     #[test]
     fn guesses_follow_how_often_they_are_right() {
-        let mut guessing = Guessing::new(6);
-        assert_eq!((guessing.n_words(1), guessing.n_words(2), guessing.n_words(6)), (6, 2, 0));
-        assert_eq!((Guessing::new(2).n_words(1), Guessing::new(2).n_words(2), Guessing::new(2).n_words(3)), (2, 2, 1));
-        guessing.learn(6, 1);
-        assert_eq!(guessing.n_words(1), 4);
-        guessing.learn(4, 4);
-        assert_eq!(guessing.n_words(1), 5);
-        (0..3).for_each(|_| guessing.learn(3, 0));
-        assert!((0..PAUSE).all(|_| guessing.n_words(1) == 0));
-        assert_eq!(guessing.n_words(1), 1);
-        (0..9).for_each(|n| guessing.learn(n + 1, n + 1));
-        assert_eq!(guessing.n_words(1), 6);
-        assert_eq!(Guessing::new(0).n_words(1), 0);
+        let mut five = guessing(5, 32);
+        assert_eq!(five.n_words(1), FIRST);
+        (2..5).for_each(|n| five.learn(n, n));
+        assert_eq!((five.n_words(1), five.n_words(2), five.n_words(3), five.n_words(6)), (5, 2, 1, 0));
+        five.learn(5, 5);
+        assert_eq!(five.n_words(1), 5);
+        five.learn(5, 1);
+        assert_eq!(five.n_words(1), 3);
+        // One of five, each alone, does not pay.
+        let mut n_guessed = 0;
+        for n in 0..300 {
+            if five.n_words(1) > 0 {
+                n_guessed += 1;
+                five.learn(1, usize::from(n % 5 == 0));
+            }
+        }
+        assert!((3..100).contains(&n_guessed), "{n_guessed}");
+    }
+
+    #[test]
+    fn rows_are_no_more_than_the_options_allow() {
+        assert_eq!((guessing(0, 32).n_words(1), guessing(5, 1).n_words(1), guessing(5, 2).n_words(1)), (0, 0, 1));
+        let mut many = guessing(16, 32);
+        (0..40).for_each(|_| many.learn(16, 16));
+        assert_eq!((many.n_words(1), many.n_words(2), many.n_words(17)), (16, 7, 0));
+        let options = Options { max_batch_tokens: 7, ..Options::default() };
+        assert_eq!(Guessing::new(&options).n_words(1), 2);
     }
 }

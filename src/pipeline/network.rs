@@ -39,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) shared: Arc<SharedWeights>,
     pub(super) report: CheckpointReport,
     infos: Vec<WeightInfo>,
+    /// The weights of steps that guess, while any model holds them.
+    draft: Mutex<Weak<SharedWeights>>,
     dialect: Dialect,
     /// What the graph computes with.
     numbers: ElementType,
@@ -96,25 +98,39 @@ impl Loaded {
         build_step(&self.architecture, &self.infos, WEIGHTS_FILE)
     }
 
-    /// The graph of a step over weights of 8 bits, and these: what a step probably gives, at a quarter of what it reads.
+    /// The graph of a step over weights of 8 bits, and these: what a step probably gives, at a quarter of what it reads. `goes_on` is
+    /// asked before each matrix.
     ///
     /// # Errors
-    /// - [`Error::OutOfMemory`].
-    pub(super) fn build_draft(&self) -> Result<(BuiltGraph, SharedWeights)> {
-        let is_converted = |info: &WeightInfo| {
+    /// - [`Error::OutOfMemory`]; those of `goes_on`.
+    pub(super) fn build_draft(
+        &self,
+        goes_on: impl Fn() -> Result<()> + Sync,
+    ) -> Result<(BuiltGraph, Arc<SharedWeights>)> {
+        let is_converted = |info: &&mut WeightInfo| {
             info.format == Some(Format::F32) && (info.name.starts_with("layer.") || info.name == PACKED_WORDS)
         };
-        let mut infos = self.infos.clone();
-        let places: Vec<usize> = (0..infos.len()).filter(|place| is_converted(&infos[*place])).collect();
+        let mut known = self.draft.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let weights = &self.shared.weights().all;
-        let convert = |place: usize| weights[place].converted(Format::Int8);
-        let converted: Vec<Weight> = crate::parallel::map(places.clone(), convert)?.into_iter().flatten().collect();
-        for (place, weight) in places.into_iter().zip(&converted) {
-            infos[place] =
-                WeightInfo { shape: weight.shape.clone(), format: Some(Format::Int8), ..infos[place].clone() };
+        let mut infos = self.infos.clone();
+        if known.is_none() {
+            let all: Vec<&Weight> = infos
+                .iter_mut()
+                .zip(weights)
+                .filter(|(info, _)| is_converted(info))
+                .map(|(_, weight)| weight)
+                .collect();
+            let convert = |weight: &Weight| goes_on().and_then(|()| weight.converted(Format::Int8));
+            let converted = crate::parallel::map(all, convert)?.into_iter().flatten().collect();
+            let made = Arc::new(SharedWeights::instead(Arc::clone(&self.shared), Weights { all: converted })?);
+            *self.draft.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&made);
+            known = Some(made);
         }
-        let graph = build_step(&self.architecture, &infos, WEIGHTS_FILE);
-        Ok((graph, SharedWeights::instead(Arc::clone(&self.shared), Weights { all: converted })?))
+        let shared = known.ok_or_else(|| Error::Internal("weights are lost".into()))?;
+        for (info, weight) in infos.iter_mut().filter(is_converted).zip(&shared.weights().all) {
+            *info = WeightInfo { shape: weight.shape.clone(), format: Some(Format::Int8), ..info.clone() };
+        }
+        Ok((build_step(&self.architecture, &infos, WEIGHTS_FILE), shared))
     }
 
     /// Whether layers are multiplied by this library in such a format.
@@ -276,7 +292,7 @@ pub(super) fn load(spec: &ModelSpec, options: &Options) -> Result<Arc<Loaded>> {
     // By the files that were read: others may have taken their names since they were looked for.
     let key = key(&identities, &reading);
     let shared = Arc::new(SharedWeights::new(weights)?);
-    let loaded = Arc::new(Loaded { architecture, shared, report, infos, dialect, numbers });
+    let loaded = Arc::new(Loaded { architecture, shared, report, infos, draft: Mutex::default(), dialect, numbers });
     let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     // Another thread may have been faster.
     let faster = all.iter().find(|(known, _)| !key.is_empty() && *known == key).and_then(|(_, weak)| weak.upgrade());
