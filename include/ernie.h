@@ -39,8 +39,9 @@
 /* Initialisers: the struct's size, and the defaults: 0 for everything but what ernie_generation tells. */
 #define ERNIE_CALL_INIT \
     { sizeof(struct ernie_call), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, { NULL, 0 }, NULL }
-#define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
-#define ERNIE_MODEL_STATISTICS_INIT { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_INFO_INIT { sizeof(struct ernie_model_info), 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
+#define ERNIE_MODEL_STATISTICS_INIT \
+    { sizeof(struct ernie_model_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ERNIE_GENERATION_INIT \
     { sizeof(struct ernie_generation), 0, 5, 1, 1.0f, 1.0f, 1.0f, 1.0f, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL }
 #define ERNIE_TOKENIZER_INFO_INIT { sizeof(struct ernie_tokenizer_info), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -1001,6 +1002,10 @@ typedef struct ernie_model_info {
      Tokens of a text or pair at most, special tokens included.
      */
     size_t max_tokens;
+    /*
+     Devices that share the work (option `device_id`); 1 of the processor.
+     */
+    size_t n_devices;
 } ernie_model_info;
 
 /*
@@ -1355,7 +1360,8 @@ void ernie_options_free(struct ernie_options *options);
  Sets one option; both strings are copied.
 
  - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, or `openvino` (on the processor), of a runtime that has it; `device_id`: which
-   GPU of CUDA and TensorRT, from 0; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
+   GPU of CUDA and TensorRT, from 0, or several separated by commas, 64 at most: each has a session with a copy of the weights, and runs, also those of one
+   call, go to the one with the least to do; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
  - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor (`cpu`);
    `ernie_model_info_get` tells where, and the log warns. Options that do not fit the provider asked for, and folders that are
    not there, are errors in either case

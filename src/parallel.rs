@@ -1,9 +1,11 @@
 //! One thing after another is made of each of many, by a few threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// Threads beyond these find no more memory bandwidth.
 const MAX_THREADS: usize = 4;
@@ -28,8 +30,9 @@ pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, make: impl Fn(T) -> Result<R>
     };
     std::thread::scope(|scope| {
         for _ in 1..n_threads {
-            // A thread that cannot be had leaves its share to the others.
-            drop(std::thread::Builder::new().spawn_scoped(scope, work));
+            // A thread that cannot be had leaves its share to the others; one that panics leaves what it had in hand unmade.
+            let guarded = || drop(panics::with_inside(true, || catch_unwind(AssertUnwindSafe(work))));
+            drop(std::thread::Builder::new().spawn_scoped(scope, guarded));
         }
         work();
     });

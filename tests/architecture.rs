@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("panics", &[]),
     ("cancel", &[]),
-    ("parallel", &["error"]),
+    ("parallel", &["error", "panics"]),
     ("workers", &["error"]),
     ("architecture", &[]),
     ("mapped_file", &["error"]),

@@ -6,10 +6,11 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ernie::error::Error;
 use ernie::options::{Options, Provider};
-use ernie::pipeline::{Call, Input, Model, check_provider};
+use ernie::pipeline::{Call, Cancel, Input, Model, check_provider};
 
 const TEXTS: &[&str] =
     &["早餐太差了，无论去多少人", "好", "物流很快，书的质量很好，下次还来。价格也便宜", "hello world 123"];
@@ -105,6 +106,56 @@ fn what_cannot_be_had_is_said_with_the_reason() {
     );
     let fallback = [("provider", "cuda"), ("provider_libraries", "/nonexistent"), ("fallback", "cpu")];
     assert!(Model::open(&demo, &options(&fallback)).is_err(), "a wrong option is no reason to fall back");
+}
+
+#[test]
+fn several_devices_share_the_runs_of_a_call_and_of_callers() {
+    support::load_runtime();
+    let demo = support::root().join("models/demo");
+    // Many runs, of a few texts each.
+    let set = |devices: &'static str| [("test_graph_of", "cuda"), ("device_id", devices), ("max_rows", "2")];
+    let profiles = tempfile::tempdir().unwrap();
+    let prefix = profiles.path().join("of");
+    let with_profile = [&set("2,0,7")[..], &[("profile", prefix.to_str().unwrap())]].concat();
+    let (one, three) = (open(&demo, &set("0")), open(&demo, &with_profile));
+    assert_eq!((one.n_devices(), three.n_devices(), three.options().device_ids.as_slice()), (1, 3, &[2, 0, 7][..]));
+    let texts: Vec<String> = (1..60).map(|n| TEXTS[n % 4].repeat(n % 5 + 1)).collect();
+    let inputs: Vec<Input<'_>> = texts.iter().map(|text| Input { text, pair: None }).collect();
+    let call = Call { with_raw_outputs: true, ..Call::default() };
+    let answer = |model: &Model| {
+        let output = model.infer(&inputs, &call).unwrap();
+        let raw: Vec<Vec<f32>> =
+            output.raw_outputs.iter().flatten().map(|tensor| tensor.to_f32().unwrap().into_owned()).collect();
+        (raw, output.items)
+    };
+    let wanted = answer(&one);
+    assert_eq!(answer(&three), wanted);
+    std::thread::scope(|scope| {
+        (0..4).for_each(|_| drop(scope.spawn(|| (0..3).for_each(|_| assert_eq!(answer(&three), wanted)))));
+    });
+    let (stats, of_one) = (three.stats(), one.stats());
+    assert_eq!((stats.n_texts, stats.n_queued), (13 * of_one.n_texts, 0));
+    // A call that is cancelled ends, whoever has its runs; so does one with a bad text among good ones.
+    let cancel = Arc::new(Cancel::default());
+    cancel.signal();
+    let cancelled = Call { cancel: Some(cancel), ..Call::default() };
+    assert!(matches!(three.infer(&inputs, &cancelled), Err(Error::Cancelled)));
+    assert_eq!(answer(&three), wanted);
+    drop(three);
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(profiles.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    for (path, device) in all.iter().zip(["of.0_", "of.2_", "of.7_"]) {
+        assert!(path.file_name().unwrap().to_str().unwrap().starts_with(device), "{all:?}");
+        assert!(std::fs::read_to_string(path).unwrap().contains("model_run"), "{device} had no run");
+    }
+    assert_eq!(all.len(), 3);
+    for options in [options(&[("device_id", "0,1")]), options(&[("provider", "openvino"), ("device_id", "0,1")])] {
+        let error = Model::open(&demo, &options).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)) && error.report().contains("device_id"), "{error}");
+    }
+    let fallback = [("provider", "cuda"), ("device_id", "0,1"), ("fallback", "cpu")];
+    assert_eq!(open(&demo, &fallback).n_devices(), 1);
 }
 
 #[test]

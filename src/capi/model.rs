@@ -56,6 +56,8 @@ pub struct ernie_model_info {
     pub vocab_size: usize,
     /// Tokens of a text or pair at most, special tokens included.
     pub max_tokens: usize,
+    /// Devices that share the work (option `device_id`); 1 of the processor.
+    pub n_devices: usize,
 }
 
 /// Counters since a model was opened. Set `struct_size` before asking.
@@ -122,6 +124,7 @@ impl ernie_model {
             n_heads: dimensions.n_heads.unwrap_or(0),
             vocab_size: dimensions.vocab_size.unwrap_or(0),
             max_tokens: self.model.max_tokens().unwrap_or(0),
+            n_devices: self.model.n_devices(),
         }
     }
 }

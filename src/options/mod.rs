@@ -20,8 +20,9 @@ pub type Bindings = Vec<(String, String)>;
 pub struct Options {
     /// Where the graph runs. Key `provider`: `cpu` (default), `cuda`, `tensorrt`, `openvino`.
     pub provider: Provider,
-    /// Which GPU. Key `device_id`, default 0.
-    pub device_id: i32,
+    /// Which GPUs, at least one. Each has a session of its own, and runs go to the one with the least to do. Key `device_id`: a number, default 0, or
+    /// several separated by commas, 64 at most.
+    pub device_ids: Vec<i32>,
     /// What happens where the provider cannot be had. Key `fallback`: `error` (default), `cpu`.
     pub fallback: Fallback,
     /// Megabytes that CUDA's arena takes of the device's memory at most. Key `device_memory_mb`; 0 (default) = no limit.
@@ -118,7 +119,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             provider: Provider::Cpu,
-            device_id: 0,
+            device_ids: vec![0],
             fallback: Fallback::Error,
             device_memory_mb: 0,
             provider_libraries: None,
@@ -163,7 +164,7 @@ impl Default for Options {
 /// Every key with a line about its values.
 pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda, tensorrt or openvino"),
-    ("device_id", "a number from 0, which GPU"),
+    ("device_id", "a number from 0, which GPU; or several, separated by commas, 64 at most"),
     ("fallback", "error or cpu"),
     ("device_memory_mb", "a number of megabytes, 16777216 at most, for the arena of CUDA; 0 = no limit"),
     ("provider_libraries", "folders with the libraries that a provider needs, separated by colons"),
@@ -219,7 +220,7 @@ impl Options {
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let done = match key {
             "provider" => choose(value, Provider::ALL, &mut self.provider),
-            "device_id" => parse(value, |n| *n >= 0, &mut self.device_id),
+            "device_id" => parse_devices(value).map(|devices| self.device_ids = devices),
             "fallback" => choose(value, &[("error", Fallback::Error), ("cpu", Fallback::Cpu)], &mut self.fallback),
             "device_memory_mb" => parse(value, |n| *n <= 1 << 24, &mut self.device_memory_mb),
             "provider_libraries" => set_text(value, &mut self.provider_libraries),
@@ -284,6 +285,23 @@ impl Options {
             _ => return Err(unknown_key(key)),
         };
         done.ok_or_else(|| bad_value(key, value))
+    }
+
+    /// The first device.
+    #[must_use]
+    pub fn device_id(&self) -> i32 {
+        self.device_ids.first().copied().unwrap_or(0)
+    }
+
+    /// The options of each device's session.
+    pub(crate) fn of_each_device(&self) -> Vec<Self> {
+        let of_one = |device: &i32| {
+            let is_one_of_many = self.device_ids.len() > 1;
+            let own_profile =
+                |prefix: &String| if is_one_of_many { format!("{prefix}.{device}") } else { prefix.clone() };
+            Self { device_ids: vec![*device], profile: self.profile.as_ref().map(own_profile), ..self.clone() }
+        };
+        self.device_ids.iter().map(of_one).collect()
     }
 
     /// The provider that the graph of a checkpoint is made for.
@@ -355,6 +373,12 @@ fn auto_or<T: Copy>(value: &str, values: &[(&str, T)], target: &mut Option<T>) -
         return Some(());
     }
     values.iter().find(|(name, _)| *name == value).map(|(_, chosen)| *target = Some(*chosen))
+}
+
+fn parse_devices(value: &str) -> Option<Vec<i32>> {
+    const MOST: usize = 64;
+    let devices: Option<Vec<i32>> = value.split(',').map(|id| id.trim().parse().ok().filter(|id| *id >= 0)).collect();
+    devices.filter(|devices| devices.len() <= MOST)
 }
 
 fn parse_bindings(value: &str) -> Option<Bindings> {

@@ -18,6 +18,8 @@ fn a_bad_value_is_refused_and_changes_nothing() {
         ("provider", "gpu"),
         ("inputs", "a"),
         ("device_id", "-2"),
+        ("device_id", "0,"),
+        ("device_id", "1,-1"),
         ("graph", ""),
         ("graph", "../a.onnx"),
     ] {

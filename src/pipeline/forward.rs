@@ -7,9 +7,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::engines::Engine;
 use super::{Call, Layout, Model};
 use crate::error::{Error, Result};
 use crate::graph::binding::OutputRole;
+use crate::scheduler::Caller;
 use crate::tensor::{Tensor, TensorView};
 use crate::tokenize::Encoding;
 
@@ -108,8 +110,10 @@ impl Model {
         Ok(outcome)
     }
 
-    pub(super) fn timed_run(&self, views: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
-        self.timed(|| self.session.run(views))
+    /// A run that nobody shares.
+    pub(super) fn run_alone(&self, caller: Caller<'_>, views: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
+        let run = |engine: &Engine| engine.queue.scheduler.alone(caller, || self.timed(|| engine.session.run(views)));
+        self.engines.with_least(run)
     }
 }
 

@@ -10,6 +10,7 @@ mod classify;
 mod cloze;
 mod encode;
 mod encodings;
+mod engines;
 pub mod export;
 mod extract;
 mod findings;
@@ -47,10 +48,10 @@ pub use crate::scheduler::Admission;
 use crate::scheduler::{Caller, Place};
 pub use call::{AnswerSpan, Call, Generated, Input, NoAnswer, Output, SchemaLanguage, Stats, Tags, Words};
 pub use encodings::{encode_all, encode_options};
+use engines::Engines;
 pub use generate::{OnText, Piece};
 pub use network::CheckpointReport;
 pub use provider::check as check_provider;
-use queue::Queue;
 pub use rank::rank_vectors;
 pub use room::GeneratorReport;
 
@@ -62,7 +63,6 @@ pub use crate::heads::similarity::{Similarity, VectorType};
 use crate::model_dir::ModelSpec;
 use crate::model_dir::tokenizer::Scheme;
 use crate::options::{Options, Task};
-use crate::session::Session;
 use crate::tensor::{Matrix, Tensor, TensorInfo, TensorView};
 use crate::tokenize::{Encoding, Tokenizer, Truncation};
 
@@ -87,14 +87,13 @@ pub struct Model {
     options: Options,
     /// The tokenizer, or why there is none.
     tokenizer: std::result::Result<Arc<Tokenizer>, String>,
-    session: Session,
+    engines: Engines,
     /// `None` for a model opened for tensors only.
     binding: Option<Binding>,
     task: Task,
     layout: Layout,
     max_tokens: Option<usize>,
     counters: Counters,
-    queue: Queue,
 }
 
 /// How texts are laid out for the session.
@@ -168,7 +167,7 @@ impl Model {
     #[must_use]
     pub fn graph_inputs(&self) -> &[TensorInfo] {
         match &self.layout {
-            Layout::Padded(_) => self.session.inputs(),
+            Layout::Padded(_) => self.engines.first().session.inputs(),
             Layout::Packed(network) => &network.inputs,
         }
     }
@@ -177,7 +176,7 @@ impl Model {
     #[must_use]
     pub fn graph_outputs(&self) -> &[TensorInfo] {
         match &self.layout {
-            Layout::Padded(_) => self.session.outputs(),
+            Layout::Padded(_) => self.engines.first().session.outputs(),
             Layout::Packed(network) => &network.output_infos,
         }
     }
@@ -252,8 +251,8 @@ impl Model {
             run_time_ns: get(&self.counters.run_time_ns),
             n_new_tokens: get(&self.counters.n_new_tokens),
             n_joined_texts: get(&self.counters.n_joined_texts),
-            n_queued: self.queue.line.n_waiting() as u64,
-            peak_queued: self.queue.line.most() as u64,
+            n_queued: self.engines.line().n_waiting() as u64,
+            peak_queued: self.engines.line().most() as u64,
             cache_bytes: self.counters.cache.now(),
             peak_cache_bytes: self.counters.cache.most(),
             n_draft_tokens: get(&self.counters.n_draft_tokens),
@@ -287,7 +286,7 @@ impl Model {
     /// - [`Error::Runtime`]: ONNX Runtime failed.
     pub fn infer_tensors(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
         match &self.layout {
-            Layout::Padded(_) => self.queue.scheduler.alone(Caller::default(), || self.timed_run(tensors)),
+            Layout::Padded(_) => self.run_alone(Caller::default(), tensors),
             Layout::Packed(network) => self.infer_padded_tensors(network, tensors),
         }
     }
@@ -297,7 +296,13 @@ impl Model {
     /// # Errors
     /// - [`Error::Busy`]: too many wait already.
     pub(crate) fn place_in_line(&self) -> Result<Place> {
-        self.queue.line.place()
+        self.engines.line().place()
+    }
+
+    /// Devices that share the work, each with a session of its own.
+    #[must_use]
+    pub fn n_devices(&self) -> usize {
+        self.engines.len()
     }
 
     /// Whether the task is one decision about a text or pair.

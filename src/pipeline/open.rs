@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::engines::Engines;
 use super::generator::Generator;
 use super::network::{self, Loaded};
 use super::provider;
-use super::queue::Queue;
 use super::{Counters, Layout, Model, NetworkLayout};
 use crate::architecture::{Architecture, Head};
 use crate::batch::Policy;
@@ -63,19 +63,18 @@ impl Model {
         }
         let facts = GraphFacts::read(&graph_path)?;
         let tokenizer = open_tokenizer(&spec, options)?;
-        let session = Session::open(&graph_path, options)?;
+        let engines = Engines::open(options, |options| Session::open(&graph_path, options))?;
         let binding = match options.task {
             Some(Task::Tensors) => None,
-            _ => Some(bind(&session, &spec, options)?),
+            _ => Some(bind(&engines.first().session, &spec, options)?),
         };
         let task = decide_task(&spec, binding.as_ref())?;
         check_labels_of_graph(&spec, task, binding.as_ref(), options)?;
         name_missing_labels(&mut spec, task, binding.as_ref());
         let max_tokens = max_tokens(&spec, binding.as_ref(), options)?;
         let layout = Layout::Padded(policy(&facts, binding.as_ref(), options));
-        let (options, queue) = (options.clone(), Queue::new(options));
-        let counters = Counters::default();
-        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters, queue })
+        let (options, counters) = (options.clone(), Counters::default());
+        Ok(Self { spec, options, tokenizer, engines, binding, task, layout, max_tokens, counters })
     }
 
     fn open_network(mut spec: ModelSpec, options: &Options) -> Result<Self> {
@@ -94,18 +93,19 @@ impl Model {
         check_averaged(architecture, options)?;
         let graph = loaded.build(options.average_layers)?;
         let path = spec.weights.as_ref().map_or(spec.dir.as_path(), |files| files.path());
-        let session = Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options)?;
-        let queue = Queue::new(options);
-        let generator = Generator::open(&loaded, &spec, &tokenizer, path, options, &queue)?;
+        let open =
+            |options: &Options| Session::open_built(&graph.model, &graph.weights, loaded.shared.clone(), path, options);
+        let engines = Engines::open(options, open)?;
+        let queue = &engines.first().queue;
+        let generator = Generator::open(&loaded, &spec, &tokenizer, path, options, queue)?;
         let network = NetworkLayout::new(&loaded, graph, generator, options);
         let binding = wants_texts.then(|| network_binding(&network));
         let task = if wants_texts { task_of_head(architecture.head) } else { Task::Tensors };
         name_missing_labels(&mut spec, task, binding.as_ref());
         let max_tokens = limit_tokens(options.max_tokens, Some(architecture.max_tokens()))?;
         let layout = Layout::Packed(Box::new(network));
-        let options = options.clone();
-        let counters = Counters::default();
-        Ok(Self { spec, options, tokenizer, session, binding, task, layout, max_tokens, counters, queue })
+        let (options, counters) = (options.clone(), Counters::default());
+        Ok(Self { spec, options, tokenizer, engines, binding, task, layout, max_tokens, counters })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::engines::Engine;
 use super::forward::{Piece, Predicted, TextOutputs, Wanted, as_floats};
 use super::{Call, Model, NetworkLayout};
 use crate::architecture::OutputNames;
@@ -166,13 +167,18 @@ impl Model {
         each: &mut dyn FnMut(usize, &TextOutputs<'_>) -> Result<()>,
     ) -> Result<()> {
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        for (number, run) in pack(&lengths, &network.budget).into_iter().enumerate() {
-            let chosen = self.chosen(&run, encodings, network, wanted);
-            let rows = PackedRows::of_encodings(&run, encodings, network.architecture(), self.options.attention_mask);
-            let work = Arc::new(self.work(network, run, rows, chosen));
-            let caller = call.caller(number);
-            let mut engine = |works: &[&Arc<PackedWork>]| self.run_packed(network, works);
-            let Share { outputs, place } = self.queue.scheduler.run(Arc::clone(&work), caller, &mut engine)?;
+        let runs = pack(&lengths, &network.budget);
+        let make = |number: usize, run: &PackedRun| {
+            let chosen = self.chosen(run, encodings, network, wanted);
+            let rows = PackedRows::of_encodings(run, encodings, network.architecture(), self.options.attention_mask);
+            let work = Arc::new(self.work(network, run.clone(), rows, chosen));
+            let share = self.engines.with_least(|engine| {
+                let mut run_packed = |works: &[&Arc<PackedWork>]| self.run_packed(engine, network, works);
+                engine.queue.scheduler.run(Arc::clone(&work), call.caller(number), &mut run_packed)
+            })?;
+            Ok((work, share))
+        };
+        self.engines.run_all(&runs, make, |(work, Share { outputs, place })| {
             self.count(work.run.texts.len(), work.run.n_tokens, 0);
             let floats = as_floats(&outputs.tensors);
             let chosen = outputs.chosen.as_ref().unwrap_or(&work.chosen);
@@ -185,8 +191,8 @@ impl Model {
                 });
                 each(text.index, &TextOutputs { pieces: pieces.collect() })?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// What of each text of a run goes through the last layer, and which words are predicted.
@@ -212,9 +218,14 @@ impl Model {
     }
 
     /// Runs what one caller or several want.
-    fn run_packed(&self, network: &NetworkLayout, works: &[&Arc<PackedWork>]) -> Result<PackedOutputs> {
+    fn run_packed(
+        &self,
+        engine: &Engine,
+        network: &NetworkLayout,
+        works: &[&Arc<PackedWork>],
+    ) -> Result<PackedOutputs> {
         if let [work] = works {
-            let tensors = self.run_rows(network, &work.run, &work.rows, &work.chosen)?;
+            let tensors = self.run_rows(engine, network, &work.run, &work.rows, &work.chosen)?;
             return Ok(PackedOutputs { tensors, chosen: None, first_texts: Vec::new() });
         }
         let parts: Vec<(&PackedRun, &PackedRows)> = works.iter().map(|work| (&work.run, &work.rows)).collect();
@@ -225,7 +236,7 @@ impl Model {
             chosen.append(&work.chosen, first_token);
             first_token += work.run.n_tokens;
         }
-        let tensors = self.run_rows(network, &run, &rows, &chosen)?;
+        let tensors = self.run_rows(engine, network, &run, &rows, &chosen)?;
         self.counters.n_joined_texts.fetch_add(run.texts.len() as u64, Ordering::Relaxed);
         Ok(PackedOutputs { tensors, chosen: Some(chosen), first_texts })
     }
@@ -233,6 +244,7 @@ impl Model {
     /// Runs texts; outputs in the order of the network's.
     pub(super) fn run_rows(
         &self,
+        engine: &Engine,
         network: &NetworkLayout,
         run: &PackedRun,
         rows: &PackedRows,
@@ -258,8 +270,8 @@ impl Model {
                 ("kept_slots", &lengths[0], &kept_slots),
             ]);
         }
-        let views = taken(&self.session, &inputs);
-        let tensors = self.timed_run(&views)?;
+        let views = taken(&engine.session, &inputs);
+        let tensors = self.timed(|| engine.session.run(&views))?;
         for (spec, tensor) in network.outputs.iter().zip(&tensors) {
             let n_entries = match spec.axis {
                 Axis::Text => chosen.first.len(),

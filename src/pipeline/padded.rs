@@ -19,20 +19,24 @@ impl Model {
     ) -> Result<()> {
         let binding = self.binding()?;
         let lengths: Vec<usize> = encodings.iter().map(Encoding::len).collect();
-        for (number, run) in plan(&lengths, &run_policy(policy, binding, call)).into_iter().enumerate() {
-            let tensors = self.run_padded(binding, &run, encodings, call.caller(number))?;
-            check(binding, &run, &tensors)?;
-            let floats = as_floats(&tensors);
+        let runs = plan(&lengths, &run_policy(policy, binding, call));
+        let make = |number: usize, run: &Run| {
+            let tensors = self.run_padded(binding, run, encodings, call.caller(number))?;
+            check(binding, run, &tensors)?;
+            Ok((number, tensors))
+        };
+        self.engines.run_all(&runs, make, |(number, tensors)| {
+            let (run, floats) = (&runs[number], as_floats(&tensors));
             for (row, index) in run.members.iter().copied().enumerate() {
                 let outputs = binding.outputs.iter().zip(tensors.iter().zip(&floats));
                 let pieces = outputs.map(|(bound, (tensor, floats))| {
                     let floats = floats.as_deref();
-                    piece(bound, tensor, floats, &run, row, lengths[index])
+                    piece(bound, tensor, floats, run, row, lengths[index])
                 });
                 each(index, &TextOutputs { pieces: pieces.collect() })?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// By itself: what padding a text has beside others changes its numbers in the last bits, and they must not depend on
@@ -70,7 +74,7 @@ impl Model {
             .iter()
             .map(|(input, column)| TensorView { name: &input.name, shape: &shape[..input.rank], data: column.data() })
             .collect();
-        let tensors = self.queue.scheduler.alone(caller, || self.timed_run(&views))?;
+        let tensors = self.run_alone(caller, &views)?;
         let n_tokens: usize = run.members.iter().map(|index| encodings[*index].len()).sum();
         self.count(run.members.len(), n_tokens, (run.n_rows * run.n_tokens).saturating_sub(n_tokens));
         Ok(tensors)

@@ -26,10 +26,11 @@ impl Model {
                 chosen.push(text, Wanted { tokens: true, words: Predicted::All }, |_| true);
             }
             let rows = PackedRows::new(&run, |text, number| given.token(text.index * n_tokens + number));
-            let outputs = self
-                .queue
-                .scheduler
-                .alone(Caller::default().after(number), || self.run_rows(network, &run, &rows, &chosen))?;
+            let caller = Caller::default().after(number);
+            let outputs = self.engines.with_least(|engine| {
+                let run_rows = || self.run_rows(engine, network, &run, &rows, &chosen);
+                engine.queue.scheduler.alone(caller, run_rows)
+            })?;
             self.count(run.texts.len(), run.n_tokens, 0);
             match all.is_empty() {
                 true => all = outputs,

@@ -302,7 +302,7 @@ fn load_error(options: &Options, path: &Path, refusal: &str, e: ort::Error) -> E
 
 /// That the device of `options` cannot be used.
 fn device_error(options: &Options, source: Source) -> Error {
-    providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id), Some(source))
+    providers::unavailable(options.provider, format!("device {} cannot be used", options.device_id()), Some(source))
 }
 
 fn runtime_error(context: &str, source: impl Into<Source>) -> Error {

@@ -54,7 +54,7 @@ pub(super) fn register(builder: &mut SessionBuilder, options: &Options, engines:
         Provider::Cpu => Ok(()),
         Provider::Cuda => register_one(builder, provider, &cuda(options)),
         Provider::TensorRt => {
-            let mut tensor_rt = TensorRT::default().with_device_id(options.device_id);
+            let mut tensor_rt = TensorRT::default().with_device_id(options.device_id());
             if let Some(engines) = engines {
                 tensor_rt = tensor_rt.with_engine_cache(true).with_engine_cache_path(&engines);
                 tensor_rt = tensor_rt.with_timing_cache(true).with_timing_cache_path(&engines);
@@ -76,7 +76,7 @@ pub(super) fn register(builder: &mut SessionBuilder, options: &Options, engines:
 
 fn cuda(options: &Options) -> CUDA {
     // TF32 has 10 bits where f32 has 23.
-    let cuda = CUDA::default().with_device_id(options.device_id).with_tf32(false);
+    let cuda = CUDA::default().with_device_id(options.device_id()).with_tf32(false);
     match options.device_memory_mb {
         0 => cuda,
         megabytes => cuda.with_memory_limit(megabytes << 20),
@@ -152,7 +152,7 @@ pub(super) fn engine_key(options: &Options, model: &[u8], runtime: &str) -> Stri
         hash(model),
         model.len(),
         options.provider.name(),
-        options.device_id,
+        options.device_id(),
         env!("CARGO_PKG_VERSION"),
     )
 }
@@ -250,7 +250,7 @@ mod tests {
         let options = Options { provider: Provider::TensorRt, ..Options::default() };
         let key = engine_key(&options, b"graph", "1.28.0");
         assert_eq!(engine_key(&options, b"graph", "1.28.0"), key);
-        let device = Options { device_id: 1, ..options.clone() };
+        let device = Options { device_ids: vec![1], ..options.clone() };
         for other in [
             engine_key(&options, b"grapg", "1.28.0"),
             engine_key(&options, b"graph", "1.28.1"),

@@ -13,16 +13,18 @@ use crate::failure::Failure;
 pub(crate) fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let base = args.options()?;
     // Without a runtime nothing can be said of its providers.
-    check_provider(&Options { provider: Provider::Cpu, ..base.clone() })?;
+    check_provider(&Options { provider: Provider::Cpu, device_ids: vec![0], ..base.clone() })?;
     let check = |(name, provider): &(&str, Provider)| {
-        let options = Options { provider: *provider, ..base.clone() };
+        let has_devices = matches!(provider, Provider::Cuda | Provider::TensorRt);
+        let device_ids = if has_devices { base.device_ids.clone() } else { vec![0] };
+        let options = Options { provider: *provider, device_ids, ..base.clone() };
         let missing = check_provider(&options).err().map(|error| error.report());
         json!({ "provider": name, "is_available": missing.is_none(), "missing": missing })
     };
     let providers: Vec<Value> = Provider::ALL.iter().map(check).collect();
     let runtime = ernie::runtime::loaded().map(ToString::to_string);
     let text = if args.json {
-        format!("{}\n", json!({ "runtime": runtime, "device_id": base.device_id, "providers": providers }))
+        format!("{}\n", json!({ "runtime": runtime, "device_ids": base.device_ids, "providers": providers }))
     } else {
         let mut text = format!("{:<9} {}\n", "runtime", runtime.as_deref().unwrap_or("none"));
         for provider in &providers {

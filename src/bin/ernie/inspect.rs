@@ -59,6 +59,7 @@ fn describe(spec: &ModelSpec, model: Result<&Model, &Error>) -> Value {
         "format": checkpoint.map(|report| report.format),
         "stored_as": checkpoint.map(|report| option_name(report.stored_type)),
         "provider": model.ok().map(|model| model.options().provider.name()),
+        "n_devices": model.ok().map(Model::n_devices),
         "multiplied_as": checkpoint.and(model.ok()).map(|model| multiplied_as(model.options())),
         "bytes_as_f32": checkpoint.map(|report| report.n_bytes),
         "family": spec.family.name(),
