@@ -28,13 +28,14 @@ pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, make: impl Fn(T) -> Result<R>
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = made;
         }
     };
+    // What panics leaves what it had in hand unmade.
+    let guarded = || drop(panics::with_inside(true, || catch_unwind(AssertUnwindSafe(work))));
     std::thread::scope(|scope| {
         for _ in 1..n_threads {
-            // A thread that cannot be had leaves its share to the others; one that panics leaves what it had in hand unmade.
-            let guarded = || drop(panics::with_inside(true, || catch_unwind(AssertUnwindSafe(work))));
+            // A thread that cannot be had leaves its share to the others.
             drop(std::thread::Builder::new().spawn_scoped(scope, guarded));
         }
-        work();
+        guarded();
     });
     let lost = || Err(Error::Internal("one of many was not made".into()));
     let made = slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -52,5 +53,7 @@ mod tests {
         let failing = |n: usize| if n % 40 == 39 { Err(Error::argument(n.to_string())) } else { Ok(n) };
         assert!(map((0..100).collect(), failing).unwrap_err().to_string().contains("39"));
         assert!(map(Vec::new(), failing).unwrap().is_empty());
+        let panicking = |n: usize| if n == 7 { std::panic::resume_unwind(Box::new("seven")) } else { Ok(n) };
+        assert!(matches!(map((0..100).collect(), panicking), Err(Error::Internal(_))));
     }
 }
