@@ -1360,7 +1360,7 @@ void ernie_options_free(struct ernie_options *options);
  Sets one option; both strings are copied.
 
  - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, or `openvino` (on the processor), of a runtime that has it; `device_id`: which
-   GPU of CUDA and TensorRT, from 0, or several separated by commas, 64 at most: each has a session with a copy of the weights, and runs, also those of one
+   GPU of CUDA and TensorRT, from 0, or several separated by commas, each once, 64 at most: each has a session with a copy of the weights, and runs, also those of one
    call, go to the one with the least to do; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
  - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor (`cpu`);
    `ernie_model_info_get` tells where, and the log warns. Options that do not fit the provider asked for, and folders that are

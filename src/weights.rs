@@ -121,14 +121,20 @@ impl Weight {
         Ok(Self { storage: Storage::Halves(halves), ..self })
     }
 
-    /// The same packed matrix in another format; `None` where this one is not packed.
+    /// The same packed matrix in another format.
     ///
     /// # Errors
+    /// - [`Error::Internal`]: it is not packed as `f32`.
     /// - [`Error::OutOfMemory`].
-    pub(crate) fn converted(&self, format: Format) -> Result<Option<Self>> {
-        let Storage::Packed(packed) = &self.storage else { return Ok(None) };
-        let packed = packed.converted(format)?;
-        Ok(Some(Self { name: self.name.clone(), shape: vec![packed.bytes().len()], storage: Storage::Packed(packed) }))
+    pub(crate) fn converted(&self, format: Format) -> Result<Self> {
+        let Storage::Packed(packed) = &self.storage else {
+            return Err(Error::Internal(format!("{} is not packed", self.name)));
+        };
+        Ok(Self::of_packed(self.name.clone(), packed.converted(format)?))
+    }
+
+    fn of_packed(name: String, packed: Packed) -> Self {
+        Self { name, shape: vec![packed.bytes().len()], storage: Storage::Packed(packed) }
     }
 
     fn floats(&self) -> Result<Vec<f32>> {
@@ -155,7 +161,7 @@ impl Weight {
         if let Storage::Mapped(file, range) = &self.storage {
             file.release_pages(range.clone());
         }
-        Ok(Self { name, shape: vec![packed.bytes().len()], storage: Storage::Packed(packed) })
+        Ok(Self::of_packed(name, packed))
     }
 }
 

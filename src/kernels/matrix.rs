@@ -77,6 +77,7 @@ struct Line([u8; 64]);
 /// Packed weights.
 #[derive(Clone)]
 pub(crate) struct Packed {
+    format: Format,
     n_inputs: usize,
     n_outputs: usize,
     lines: Vec<Line>,
@@ -156,7 +157,7 @@ impl Packed {
     ) -> Result<Self> {
         let mut packed = Self::zeros(format, n_inputs, n_outputs)?;
         let mut columns = Columns { n_inputs, n_outputs, order, elements, block: Vec::new() };
-        for (number, panel) in packed.panels_mut(format).enumerate() {
+        for (number, panel) in packed.panels_mut().enumerate() {
             columns.read(number * PANEL_WIDTH);
             pack(&columns.block, format, panel);
         }
@@ -166,12 +167,16 @@ impl Packed {
     /// The same matrix in another format, of one whose format is [`Format::F32`].
     ///
     /// # Errors
+    /// - [`Error::Internal`]: its format is another.
     /// - [`Error::OutOfMemory`].
     pub(crate) fn converted(&self, format: Format) -> Result<Self> {
+        if self.format != Format::F32 {
+            return Err(Error::Internal(format!("a matrix of {:?} has lost what another format needs", self.format)));
+        }
         let mut converted = Self::zeros(format, self.n_inputs, self.n_outputs)?;
         let mut block = vec![[0.0; PANEL_WIDTH]; self.n_inputs];
-        let panels = self.bytes().chunks_exact(Format::F32.panel_bytes(self.n_inputs).max(1));
-        for (from, to) in panels.zip(converted.panels_mut(format)) {
+        let panels = self.bytes().chunks_exact(self.format.panel_bytes(self.n_inputs).max(1));
+        for (from, to) in panels.zip(converted.panels_mut()) {
             for (weight, bytes) in block.as_flattened_mut().iter_mut().zip(from.as_chunks::<4>().0) {
                 *weight = f32::from_le_bytes(*bytes);
             }
@@ -186,11 +191,11 @@ impl Packed {
         let mut lines = Vec::new();
         lines.try_reserve_exact(n_lines).map_err(|_| Error::OutOfMemory)?;
         lines.resize(n_lines, Line([0; 64]));
-        Ok(Self { n_inputs, n_outputs, lines })
+        Ok(Self { format, n_inputs, n_outputs, lines })
     }
 
-    fn panels_mut(&mut self, format: Format) -> impl Iterator<Item = &mut [u8]> {
-        let panel_bytes = format.panel_bytes(self.n_inputs).max(1);
+    fn panels_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        let panel_bytes = self.format.panel_bytes(self.n_inputs).max(1);
         self.bytes_mut().chunks_exact_mut(panel_bytes)
     }
 
@@ -310,6 +315,7 @@ mod tests {
                 let exact = Packed::new(Format::F32, order, n_inputs, n_outputs, &elements).unwrap();
                 let converted = exact.converted(format).unwrap();
                 prop_assert_eq!(converted.bytes(), packed.bytes());
+                prop_assert!(format == Format::F32 || packed.converted(format).is_err());
                 for output in 0..matrix.n_panels() * PANEL_WIDTH {
                     let panel = matrix.panel(output / PANEL_WIDTH);
                     let lane = output % PANEL_WIDTH;

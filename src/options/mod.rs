@@ -21,7 +21,7 @@ pub struct Options {
     /// Where the graph runs. Key `provider`: `cpu` (default), `cuda`, `tensorrt`, `openvino`.
     pub provider: Provider,
     /// Which GPUs, at least one. Each has a session of its own, and runs go to the one with the least to do. Key `device_id`: a number, default 0, or
-    /// several separated by commas, 64 at most.
+    /// several separated by commas, each once, 64 at most.
     pub device_ids: Vec<i32>,
     /// What happens where the provider cannot be had. Key `fallback`: `error` (default), `cpu`.
     pub fallback: Fallback,
@@ -164,7 +164,7 @@ impl Default for Options {
 /// Every key with a line about its values.
 pub const KEYS: &[(&str, &str)] = &[
     ("provider", "cpu, cuda, tensorrt or openvino"),
-    ("device_id", "a number from 0, which GPU; or several, separated by commas, 64 at most"),
+    ("device_id", "a number from 0, which GPU; or several, separated by commas, each once, 64 at most"),
     ("fallback", "error or cpu"),
     ("device_memory_mb", "a number of megabytes, 16777216 at most, for the arena of CUDA; 0 = no limit"),
     ("provider_libraries", "folders with the libraries that a provider needs, separated by colons"),
@@ -378,7 +378,8 @@ fn auto_or<T: Copy>(value: &str, values: &[(&str, T)], target: &mut Option<T>) -
 fn parse_devices(value: &str) -> Option<Vec<i32>> {
     const MOST: usize = 64;
     let devices: Option<Vec<i32>> = value.split(',').map(|id| id.trim().parse().ok().filter(|id| *id >= 0)).collect();
-    devices.filter(|devices| devices.len() <= MOST)
+    let is_once = |devices: &Vec<i32>| (1..devices.len()).all(|n| !devices[..n].contains(&devices[n]));
+    devices.filter(|devices| devices.len() <= MOST && is_once(devices))
 }
 
 fn parse_bindings(value: &str) -> Option<Bindings> {

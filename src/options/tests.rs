@@ -19,6 +19,7 @@ fn a_bad_value_is_refused_and_changes_nothing() {
         ("inputs", "a"),
         ("device_id", "-2"),
         ("device_id", "0,"),
+        ("device_id", "0,1,0"),
         ("device_id", "1,-1"),
         ("graph", ""),
         ("graph", "../a.onnx"),

@@ -1,14 +1,11 @@
 //! The sessions of a model, one for each device, and who works with which.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
 
 use super::queue::Queue;
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::panics;
 use crate::scheduler::Line;
 use crate::session::Session;
 
@@ -81,45 +78,8 @@ impl Engines {
         &self,
         runs: &[R],
         make: impl Fn(usize, &R) -> Result<O> + Sync,
-        mut take: impl FnMut(O) -> Result<()>,
+        take: impl FnMut(O) -> Result<()>,
     ) -> Result<()> {
-        let n_threads = self.len().min(runs.len());
-        if n_threads <= 1 {
-            return runs.iter().enumerate().try_for_each(|(number, run)| take(make(number, run)?));
-        }
-        let next = AtomicUsize::new(0);
-        let (sender, made) = sync_channel(n_threads);
-        std::thread::scope(|scope| {
-            for _ in 0..n_threads {
-                let (sender, next, make) = (sender.clone(), &next, &make);
-                let work = move || {
-                    while let Some((number, run)) = numbered(runs, next) {
-                        let made = catch_unwind(AssertUnwindSafe(|| make(number, run)));
-                        let made = made.unwrap_or_else(|_| Err(Error::Internal("a run panicked".into())));
-                        if sender.send(made).is_err() {
-                            break;
-                        }
-                    }
-                };
-                // A thread that cannot be had leaves its share to the others.
-                drop(std::thread::Builder::new().spawn_scoped(scope, || panics::with_inside(true, work)));
-            }
-            drop(sender);
-            let mut outcome = made.iter().try_for_each(|made| take(made?));
-            // Where there are no threads at all, and nothing else is left to do.
-            while let (Ok(()), Some((number, run))) = (&outcome, numbered(runs, &next)) {
-                outcome = make(number, run).and_then(&mut take);
-            }
-            next.store(runs.len(), Ordering::Relaxed);
-            drop(made);
-            outcome
-        })
+        crate::parallel::stream(self.len(), runs, make, take)
     }
-}
-
-/// The next run, and its number.
-fn numbered<'a, R>(runs: &'a [R], next: &AtomicUsize) -> Option<(usize, &'a R)> {
-    let number = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < runs.len()).then_some(n + 1));
-    let number = number.ok()?;
-    Some((number, runs.get(number)?))
 }

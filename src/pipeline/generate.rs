@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::encodings::{encode_all, of_input};
-use super::generator::{By, Generator, Step, StepRow, Steps};
+use super::generator::{Generator, Step, StepRow, Steps};
 use super::guess::Guessing;
 use super::room::Room;
 use super::tolerant::{is_of_text, moved};
@@ -242,40 +242,20 @@ impl<'a> Group<'a> {
     fn write(&mut self, on_text: &mut Option<&mut OnText<'_>>) -> Result<Vec<(usize, Vec<Generated>)>> {
         let Self { model, network, generator, call, n_runs, .. } = *self;
         let steps = Steps { generator, model, network, caller: call.caller(n_runs) };
-        let guessed = steps.guess(call, &self.texts, &mut self.guessing, &mut self.cache, &mut self.step)?;
+        let mut step = std::mem::take(&mut self.step);
+        let guessed = steps.guess(call, &self.texts, &mut self.guessing, &mut self.cache, &mut step)?;
         call.check_cancelled()?;
         let with_guesses = self.texts.iter().zip(&guessed);
         let rows: Vec<StepRow<'_>> = with_guesses.flat_map(|(writing, words)| writing.rows_with(words)).collect();
         let n_rows = rows.len();
-        steps.step(By::Network, &rows, &self.cache, &mut self.step)?;
-        let entries = steps.keep(&self.step, n_rows, &mut self.cache)?;
-        let logits: Vec<&[f32]> = self.step.rows(n_rows).collect();
+        steps.step(&generator.step, &rows, &self.cache, &mut step)?;
+        let entries = steps.keep(&step, n_rows, &mut self.cache)?;
+        let logits: Vec<&[f32]> = step.rows(n_rows).collect();
         let (mut first, mut done) = (0, Vec::new());
         for (mut writing, guessed) in std::mem::take(&mut self.texts).into_iter().zip(guessed) {
-            let n_rows = writing.rows().count();
-            let of_text = first..first + n_rows * (1 + guessed.len());
-            first = of_text.end;
-            let (mut rest, mut n_right) = (of_text.clone(), 0);
-            loop {
-                let part = rest.start..rest.start + n_rows;
-                rest.start = part.end;
-                self.cache.hold(n_rows);
-                let unseen = writing.advance(&entries[part.clone()], &logits[part])?;
-                self.cache.give_back(unseen);
-                model.counters.n_new_tokens.fetch_add(n_rows as u64, Ordering::Relaxed);
-                writing.tell(on_text)?;
-                let is_right = guessed.get(n_right).is_some_and(|word| writing.search().last_word() == Some(*word));
-                if !is_right || writing.is_done() {
-                    break;
-                }
-                n_right += 1;
-                call.check_cancelled()?;
-            }
-            // Where a text ends for another reason, the guesses behind it were not wrong.
-            let n_judged = if writing.is_done() { n_right } else { guessed.len() };
-            self.guessing.learn(n_judged, n_right);
-            model.counters.n_accepted_tokens.fetch_add(n_right as u64, Ordering::Relaxed);
-            self.cache.discard(entries[rest].iter().copied());
+            let part = first..first + writing.rows().count() * (1 + guessed.len());
+            first = part.end;
+            self.take(&mut writing, &guessed, &entries[part.clone()], &logits[part], on_text)?;
             if writing.is_done() {
                 done.push((writing.input(), writing.finish(on_text)?));
                 self.cache.give_back(writing.into_entries());
@@ -283,6 +263,41 @@ impl<'a> Group<'a> {
                 self.texts.push(writing);
             }
         }
+        self.step = step;
         Ok(done)
+    }
+
+    /// Takes what a step gave for the rows of a text: those of its next word, then one for each word after a guess, until one was wrong.
+    fn take(
+        &mut self,
+        writing: &mut Writing<'_>,
+        guessed: &[i64],
+        mut entries: &[usize],
+        mut logits: &[&[f32]],
+        on_text: &mut Option<&mut OnText<'_>>,
+    ) -> Result<()> {
+        let counters = &self.model.counters;
+        let mut n_right = 0;
+        loop {
+            let n_rows = writing.rows().count();
+            let (of_word, logits_of_word);
+            ((of_word, entries), (logits_of_word, logits)) = (entries.split_at(n_rows), logits.split_at(n_rows));
+            self.cache.hold(n_rows);
+            self.cache.give_back(writing.advance(of_word, logits_of_word)?);
+            counters.n_new_tokens.fetch_add(n_rows as u64, Ordering::Relaxed);
+            writing.tell(on_text)?;
+            let is_right = guessed.get(n_right).is_some_and(|word| writing.search().last_word() == Some(*word));
+            if !is_right || writing.is_done() {
+                break;
+            }
+            n_right += 1;
+            self.call.check_cancelled()?;
+        }
+        // Where a text ends for another reason, the guesses behind it were not wrong.
+        let n_judged = if writing.is_done() { n_right } else { guessed.len() };
+        self.guessing.learn(n_judged, n_right);
+        counters.n_accepted_tokens.fetch_add(n_right as u64, Ordering::Relaxed);
+        self.cache.discard(entries.iter().copied());
+        Ok(())
     }
 }

@@ -30,7 +30,7 @@ const TOKENS_OF_A_ROW: usize = 2;
 pub(super) struct Generator {
     source: Session,
     source_queue: Queue,
-    step: Session,
+    pub(super) step: Session,
     step_queue: Queue,
     /// None where no words are guessed.
     pub(super) draft: Option<Draft>,
@@ -49,15 +49,6 @@ pub(super) struct Generator {
     layer_size: usize,
     /// Numbers of a layer's key.
     key_size: usize,
-}
-
-/// Who computes a step.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum By<'a> {
-    /// The network.
-    Network,
-    /// A copy of it in 8 bits.
-    Draft(&'a Session),
 }
 
 /// A row of a step.
@@ -208,16 +199,12 @@ pub(super) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Feeds a token to each row and asks for the next word.
+    /// Feeds a token to each row and asks for the next word, by the session of the network or of its draft.
     ///
     /// # Errors
     /// - [`Error::Runtime`].
-    pub(super) fn step(&self, by: By, rows: &[StepRow<'_>], cache: &Cache, step: &mut Step) -> Result<()> {
+    pub(super) fn step(&self, session: &Session, rows: &[StepRow<'_>], cache: &Cache, step: &mut Step) -> Result<()> {
         let Self { generator, model, network, caller } = *self;
-        let session = match by {
-            By::Network => &generator.step,
-            By::Draft(session) => session,
-        };
         let n_tokens = [rows.len() * TOKENS_OF_A_ROW];
         let offset = network.architecture().position_offset;
         let input_ids: Vec<i64> = rows.iter().flat_map(|row| [row.previous, generator.attention_token]).collect();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::call::Call;
-use super::generator::{By, Step, StepRow, Steps};
+use super::generator::{Step, StepRow, Steps};
 use super::network::Loaded;
 use super::writing::Writing;
 use crate::error::{Error, Result};
@@ -146,12 +146,15 @@ impl Steps<'_> {
         step: &mut Step,
     ) -> Result<Vec<Vec<i64>>> {
         let mut guessed = vec![Vec::new(); texts.len()];
-        let mut ahead: Vec<Option<Search<'_>>> = texts.iter().map(|writing| writing.search().ahead()).collect();
+        let Some(draft) = &self.generator.draft else { return Ok(guessed) };
         // The last word that a text may have is not fed.
-        let n_left = ahead.iter().flatten().map(Search::n_left).max().unwrap_or(0).saturating_sub(1);
-        let Some(draft) = self.generator.draft.as_ref().filter(|_| n_left > 0) else { return Ok(guessed) };
+        let n_left = texts.iter().map(|writing| writing.search().n_left()).max().unwrap_or(0).saturating_sub(1);
         let n_words = guessing.n_words(texts.iter().map(|writing| writing.rows().count()).sum()).min(n_left);
         if n_words == 0 {
+            return Ok(guessed);
+        }
+        let mut ahead: Vec<Option<Search<'_>>> = texts.iter().map(|writing| writing.search().ahead()).collect();
+        if ahead.iter().all(Option::is_none) {
             return Ok(guessed);
         }
         let Some(session) = draft.session(call) else { return Ok(guessed) };
@@ -197,7 +200,7 @@ impl Steps<'_> {
         if n_rows == 0 {
             return Ok(false);
         }
-        self.step(By::Draft(session), &rows, cache, step)?;
+        self.step(session, &rows, cache, step)?;
         let entries = self.keep(step, n_rows, cache)?;
         taken.extend_from_slice(&entries);
         let live = ahead.iter_mut().flatten().filter(|search| !search.is_done());

@@ -107,30 +107,28 @@ impl Loaded {
         &self,
         goes_on: impl Fn() -> Result<()> + Sync,
     ) -> Result<(BuiltGraph, Arc<SharedWeights>)> {
-        let is_converted = |info: &&mut WeightInfo| {
-            info.format == Some(Format::F32) && (info.name.starts_with("layer.") || info.name == PACKED_WORDS)
+        let known = self.draft.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let shared = match known {
+            Some(shared) => shared,
+            None => self.make_draft(goes_on)?,
         };
-        let mut known = self.draft.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        let weights = &self.shared.weights().all;
         let mut infos = self.infos.clone();
-        if known.is_none() {
-            let all: Vec<&Weight> = infos
-                .iter_mut()
-                .zip(weights)
-                .filter(|(info, _)| is_converted(info))
-                .map(|(_, weight)| weight)
-                .collect();
-            let convert = |weight: &Weight| goes_on().and_then(|()| weight.converted(Format::Int8));
-            let converted = crate::parallel::map(all, convert)?.into_iter().flatten().collect();
-            let made = Arc::new(SharedWeights::instead(Arc::clone(&self.shared), Weights { all: converted })?);
-            *self.draft.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&made);
-            known = Some(made);
-        }
-        let shared = known.ok_or_else(|| Error::Internal("weights are lost".into()))?;
-        for (info, weight) in infos.iter_mut().filter(is_converted).zip(&shared.weights().all) {
-            *info = WeightInfo { shape: weight.shape.clone(), format: Some(Format::Int8), ..info.clone() };
+        let converted = infos.iter_mut().filter(|info| is_in_draft(info));
+        for (info, weight) in converted.zip(&shared.weights().all) {
+            info.shape.clone_from(&weight.shape);
+            info.format = Some(Format::Int8);
         }
         Ok((build_step(&self.architecture, &infos, WEIGHTS_FILE), shared))
+    }
+
+    fn make_draft(&self, goes_on: impl Fn() -> Result<()> + Sync) -> Result<Arc<SharedWeights>> {
+        let with_infos = self.infos.iter().zip(&self.shared.weights().all);
+        let matrices = with_infos.filter(|(info, _)| is_in_draft(info)).map(|(_, weight)| weight).collect();
+        let convert = |weight: &Weight| goes_on().and_then(|()| weight.converted(Format::Int8));
+        let weights = Weights { all: crate::parallel::map(matrices, convert)? };
+        let made = Arc::new(SharedWeights::instead(Arc::clone(&self.shared), weights)?);
+        *self.draft.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&made);
+        Ok(made)
     }
 
     /// Whether layers are multiplied by this library in such a format.
@@ -142,6 +140,11 @@ impl Loaded {
     pub(super) fn is_packed(&self) -> bool {
         self.infos.iter().any(|info| info.format.is_some())
     }
+}
+
+/// Whether a weight of a step has a copy in 8 bits.
+fn is_in_draft(info: &WeightInfo) -> bool {
+    info.format == Some(Format::F32) && (info.name.starts_with("layer.") || info.name == PACKED_WORDS)
 }
 
 /// Every release of the runtime checks that external data are there before it takes others in their place.
