@@ -10,6 +10,7 @@ Writes DATE-peers.md, .json and .svg into --results. Needs nothing but Python; w
 
 import argparse
 import datetime
+import itertools
 import json
 import math
 import signal
@@ -207,9 +208,15 @@ def main():
     run.peak()
     chosen.results.mkdir(parents=True, exist_ok=True)
     record = named(run.record)
-    name = chosen.results / f"{record['date'][:10]}-peers"
+    name = free_name(chosen.results / f"{record['date'][:10]}-peers")
     report.write(record, run.workloads, name)
     print(name.with_suffix(".md").read_text())
+
+
+def free_name(name):
+    """The name, or with the least number from 2 that no report has: what was measured before on that day is kept."""
+    names = itertools.chain([name], (name.with_name(f"{name.name}-{number}") for number in itertools.count(2)))
+    return next(free for free in names if not free.with_suffix(".json").exists())
 
 
 if __name__ == "__main__":
