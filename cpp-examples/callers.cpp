@@ -1,12 +1,18 @@
 // Answers texts without waiting for each: many are under way at a time and share the model's runs.
 //
-//   callers MODEL_DIR [TEXT...]      these texts, else lines of standard input; answers come in their order
+//   callers MODEL_DIR [TEXT...]      these texts, else lines of standard input
 //
-// The same happens where threads of a server call Model::infer() at the same time: calls that wait share a run.
+// Answers come in the order of the texts, those that are there whenever a text is started; what is wrong with a text is
+// told by its number. The same happens where threads of a server call Model::infer() at the same time: calls that wait
+// share a run.
 #include <ernie.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <deque>
+#include <future>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,12 +23,24 @@ namespace {
 class Pending {
   public:
     explicit Pending(const ernie::Model &model) : model_(model) {}
+    Pending(const Pending &) = delete;
+    Pending &operator=(const Pending &) = delete;
+    /// No call may outlive the program, whatever ends it.
+    ~Pending() {
+        for (const auto &[text, answer] : answers_) {
+            answer.wait();
+        }
+    }
 
-    /// Starts a text; where as many are under way as the model lets in, waits for the oldest first.
+    /// Starts a text, and prints the answers that are there; where as many are under way as the model lets in, waits
+    /// for the oldest.
     void start(const std::string &text) {
+        while (!answers_.empty() && answers_.front().second.wait_for(std::chrono::seconds(0)) == ready) {
+            finish_oldest();
+        }
         for (;;) {
             try {
-                answers_.emplace_back(text, model_.infer_async({text}));
+                answers_.emplace_back(text, model_.infer_async({text}, ernie::Call().errors(ernie::Errors::Input)));
                 return;
             } catch (const ernie::Error &error) {
                 if (error.code() != ernie::Code::Busy || answers_.empty()) {
@@ -37,17 +55,28 @@ class Pending {
             finish_oldest();
         }
     }
+    [[nodiscard]] bool has_failed() const { return has_failed_; }
 
   private:
+    static constexpr std::future_status ready = std::future_status::ready;
+
     void finish_oldest() {
         auto [text, answer] = std::move(answers_.front());
         answers_.pop_front();
+        ++n_finished_;
         const ernie::Result result = answer.get();
-        std::cout << ernie::text_of(result.items(0)[0]) << "  " << text << '\n';
+        if (const std::optional<ernie::Error> error = result.error(0)) {
+            std::cerr << "error: text " << n_finished_ << ": " << error->what() << '\n';
+            has_failed_ = true;
+        } else {
+            std::cout << ernie::text_of(result.items(0)[0]) << "  " << text << '\n' << std::flush;
+        }
     }
 
     const ernie::Model &model_;
     std::deque<std::pair<std::string, std::future<ernie::Result>>> answers_;
+    std::size_t n_finished_ = 0;
+    bool has_failed_ = false;
 };
 
 } // namespace
@@ -70,8 +99,8 @@ int main(int argc, char **argv) {
         pending.finish();
         const ernie_model_statistics statistics = model.stats();
         std::cerr << statistics.n_texts << " texts in " << statistics.n_runs << " runs\n";
-        return 0;
-    } catch (const ernie::Error &error) {
+        return pending.has_failed() || !std::cout ? 1 : 0;
+    } catch (const std::exception &error) {
         std::cerr << "error: " << error.what() << '\n';
         return 1;
     }

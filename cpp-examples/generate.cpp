@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
         for (std::string line; argc == 2 && std::getline(std::cin, line);) {
             write(model, line);
         }
-        return 0;
+        return std::cout.flush() ? 0 : 1;
     } catch (const ernie::Error &error) {
         std::cerr << (error.code() == ernie::Code::Cancelled ? "\n" : "error: ") << error.what() << '\n';
         return error.code() == ernie::Code::Cancelled ? 130 : 1;

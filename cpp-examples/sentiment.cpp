@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
         } else {
             classify(model, texts.empty() ? reviews : texts);
         }
-        return 0;
+        return std::ferror(stdout) == 0 ? 0 : 1;
     } catch (const ernie::Error &error) {
         std::fprintf(stderr, "error: %s\n", error.what());
         return 1;

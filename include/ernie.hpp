@@ -568,6 +568,7 @@ class Options {
         return *this;
     }
     Options &&set(const std::string &key, const std::string &value) && { return std::move(set(key, value)); }
+    /// In the place of devices that were set before; several are set after it: set("device_id", "0,1").
     Options &provider(const std::string &name, std::int32_t device_id = 0) & {
         detail::check(ernie_options_set_provider(handle_.get(), detail::c_str(name), device_id));
         return *this;

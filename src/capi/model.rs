@@ -56,7 +56,7 @@ pub struct ernie_model_info {
     pub vocab_size: usize,
     /// Tokens of a text or pair at most, special tokens included.
     pub max_tokens: usize,
-    /// Devices that share the work (option `device_id`); 1 of the processor.
+    /// Devices that share the work (option `device_id`); 1 on the processor.
     pub n_devices: usize,
 }
 

@@ -45,7 +45,7 @@ pub unsafe extern "C" fn ernie_options_free(options: *mut ernie_options) {
 ///
 /// - `provider`: where the graph runs: `cpu` (default), `cuda`, `tensorrt`, or `openvino` (on the processor), of a runtime that has it; `device_id`: which
 ///   GPU of CUDA and TensorRT, from 0, or several separated by commas, each once, 64 at most: each has a session with a copy of the weights, and runs, also those of one
-///   call, go to the one with the least to do; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
+///   call, go to the one with the least to do; other providers ignore a single number and refuse several, also with `fallback` = `cpu`; `device_memory_mb`: megabytes, 16777216 at most, that CUDA's arena takes of its memory at most; 0 (default) = no limit
 /// - `fallback`: what happens where the provider cannot be had: opening fails (`error`, default), or the model runs on the processor (`cpu`);
 ///   `ernie_model_info_get` tells where, and the log warns. Options that do not fit the provider asked for, and folders that are
 ///   not there, are errors in either case
@@ -124,7 +124,8 @@ pub unsafe extern "C" fn ernie_options_set(
     })
 }
 
-/// Sets where the graph runs: `provider` is `cpu`, `cuda`, `tensorrt` or `openvino`, `device_id` says which GPU, from 0.
+/// Sets where the graph runs: `provider` is `cpu`, `cuda`, `tensorrt` or `openvino`, `device_id` says which GPU, from 0. Several GPUs are set by option
+/// `device_id` of `ernie_options_set` after this, which takes the place of what was set before.
 ///
 /// Errors: `INVALID_ARGUMENT` (NULL, unknown provider, negative device). Whether the provider can be had is found out
 /// when a model is opened.
@@ -145,12 +146,13 @@ pub unsafe extern "C" fn ernie_options_set_provider(
     })
 }
 
-/// Whether the provider of these options can be used here (NULL: the processor): its runtime, libraries and device are loaded and run a graph of one
-/// addition. Opening a model begins with it; this tells it without a model. Loads ONNX Runtime when none is loaded yet, as `ernie_model_open` does.
+/// Whether the provider of these options can be used here (NULL: the processor): its runtime and libraries are loaded, and each of its devices runs a graph of
+/// one addition. Opening a model begins with it; this tells it without a model. Loads ONNX Runtime when none is loaded yet, as `ernie_model_open` does.
 /// Callable from any thread.
 ///
 /// Errors: `RUNTIME_MISSING`, `PROVIDER_UNAVAILABLE` (the message has the words of the loader or of the device: which library is
-/// missing, which device there is not), `INVALID_ARGUMENT` (a folder of `provider_libraries` is not there).
+/// missing, which device there is not), `INVALID_ARGUMENT` (a folder of `provider_libraries` is not there, or several
+/// devices of a provider that has one).
 ///
 /// # Safety
 /// - `options` is NULL or live, and no other thread changes it.
