@@ -566,6 +566,11 @@ fn what_caches_take_is_counted_and_given_back() {
         assert_eq!((stats.cache_bytes, stats.n_new_tokens), (0, n_steps as u64), "{g:?}");
         assert_eq!((stats.n_texts, stats.n_tokens), (1, n_source as u64));
         n_accepted += stats.n_accepted_tokens;
+        // The source's run, those of the model, each of which writes a word and those guessed right, and one for each guess; one more of
+        // each of them may have guessed the end.
+        let of_model = n_steps as u64 - stats.n_accepted_tokens;
+        let least = 1 + of_model + stats.n_draft_tokens;
+        assert!((least..=least + of_model).contains(&stats.n_runs), "{stats:?}");
         if n_guessed == "0" {
             assert_eq!((stats.n_runs, stats.n_draft_tokens), (1 + n_steps as u64, 0));
         }
